@@ -1,0 +1,116 @@
+//! A list of frames that is kept in the frames themselves.
+
+use crate::{Frame, MapError, Memory, PAGE_SHIFT};
+
+/// A list of page-table frames, linked through the first 8 bytes of each, so that any number can be held
+/// without memory of its own: tables taken before a change, or waiting for the flush after one.
+///
+/// A frame in the list may still be walked by a CPU that has not flushed. Its link therefore reads as an
+/// absent entry in every format (bit 0 clear in both halves) and names no real frame (the number is
+/// inverted, as Linux does against L1TF).
+#[derive(Default)]
+pub struct Chain {
+    first: Option<Frame>,
+    len: u64,
+}
+
+impl Chain {
+    /// How many frames.
+    pub const fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// Takes `count` frames out of `memory`, every one zeroed but for its link.
+    ///
+    /// # Errors
+    /// [`MapError::NoMemory`] if there are not so many; those taken have then been given back.
+    pub(crate) fn take(memory: &mut Memory, count: u64) -> Result<Self, MapError> {
+        let mut chain = Self::default();
+        while chain.len < count {
+            match memory.table() {
+                Ok(frame) => chain.push(memory, frame),
+                Err(error) => {
+                    chain.give_back(memory);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(chain)
+    }
+
+    /// Adds `frame`, whose first 8 bytes are overwritten.
+    pub(crate) fn push(&mut self, memory: &Memory, frame: Frame) {
+        let link = match self.first {
+            Some(next) => Link::to(next),
+            None => Link::END,
+        };
+        // SAFETY: a frame in a chain belongs to the chain: it was taken from the allocator, or has just been
+        // unlinked from a tree that the caller changes exclusively. A CPU that still walks it sees absent entries.
+        unsafe { link.store(memory.window.at(frame).cast()) };
+        self.first = Some(frame);
+        self.len += 1;
+    }
+
+    /// Takes a frame out; its first 8 bytes are zero again.
+    pub(crate) fn pop(&mut self, memory: &Memory) -> Option<Frame> {
+        let frame = self.first?;
+        let at = memory.window.at(frame).cast::<Link>();
+        // SAFETY: the frame is in the chain, so `push` wrote its link, and it is ours alone.
+        self.first = unsafe { Link::load(at) }.next();
+        // SAFETY: as above.
+        unsafe { Link::END.store(at) };
+        self.len -= 1;
+        Some(frame)
+    }
+
+    /// Gives every frame back to `memory`.
+    pub(crate) fn give_back(mut self, memory: &mut Memory) {
+        while let Some(frame) = self.pop(memory) {
+            memory.give_back(frame);
+        }
+    }
+}
+
+/// Two 32-bit halves, each with bit 0 clear: 31 bits of the inverted frame number in each.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Link([u32; 2]);
+
+const HALF: u64 = (1 << 31) - 1;
+
+impl Link {
+    /// All zero: the frame is as a new table must be.
+    const END: Self = Self([0, 0]);
+
+    fn to(next: Frame) -> Self {
+        let inverted = !next.0 & (1 << (2 * 31)) - 1;
+        Self([(inverted & HALF) << 1, (inverted >> 31) << 1].map(|half| half as u32))
+    }
+
+    fn next(self) -> Option<Frame> {
+        let [low, high] = self.0.map(|half| u64::from(half) >> 1);
+        let inverted = low | high << 31;
+        (inverted != 0).then_some(Frame(!inverted & (1 << (2 * 31)) - 1))
+    }
+
+    /// # Safety
+    /// `at` is a live, 8-byte aligned frame start that holds a link.
+    unsafe fn load(at: *const Self) -> Self {
+        // SAFETY: by this function's contract.
+        unsafe { at.read_volatile() }
+    }
+
+    /// # Safety
+    /// `at` is a live, 8-byte aligned frame start that is the caller's to write.
+    unsafe fn store(self, at: *mut Self) {
+        // SAFETY: by this function's contract.
+        unsafe { at.write_volatile(self) }
+    }
+}
+
+const _: () = assert!(52 - PAGE_SHIFT <= 2 * 31, "a link holds any frame number");

@@ -1,0 +1,76 @@
+//! What a CPU offers, and what it takes away from a format.
+
+use crate::{Cache, Level, PageFlags, PagingInfo, Rights};
+
+/// The features that concern paging, as CPUID reports them. Filled in by whoever may ask the CPU.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Features {
+    /// 4 MiB pages in pml2.
+    pub pse: bool,
+    /// Physical address extension: pml3.
+    pub pae: bool,
+    /// Global pages.
+    pub pge: bool,
+    /// The page attribute table.
+    pub pat: bool,
+    /// No-execute.
+    pub nx: bool,
+    /// 1 GiB pages.
+    pub page_1g: bool,
+    /// 57-bit virtual addresses: pml5.
+    pub la57: bool,
+    /// Physical address bits, from CPUID 0x80000008, else 36 with PAE and 32 without.
+    pub phys_bits: u32,
+}
+
+/// What this CPU takes away from a format.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Bits of a physical address: the lesser of the CPU's and the format's.
+    pub phys_bits: u32,
+    /// The highest level at which a leaf may lie.
+    pub top_leaf: Level,
+    /// Whether the NX bit may be set. Without it every readable page can be executed.
+    pub no_execute: bool,
+    /// Whether the G bit may be set.
+    pub global: bool,
+    /// Whether the PAT bit may be set.
+    pub pat: bool,
+}
+
+impl Limits {
+    /// What is left of the format `info` on a CPU with `features`.
+    ///
+    /// In pml2, PSE-36 is not used: a frame beyond 4 GiB is refused, in a 4 MiB page as in a 4 KiB one.
+    pub fn new(info: &PagingInfo, features: &Features) -> Self {
+        let top_leaf = match info.levels {
+            2 if !features.pse => 1,
+            4 | 5 if !features.page_1g => 2,
+            _ => info.top_leaf,
+        };
+        Self {
+            phys_bits: features.phys_bits.min(info.phys_bits),
+            top_leaf,
+            no_execute: info.no_execute && features.nx,
+            global: features.pge,
+            pat: features.pat,
+        }
+    }
+
+    /// The first frame that the CPU cannot reach.
+    pub const fn frame_end(&self) -> u64 {
+        1 << (self.phys_bits - crate::PAGE_SHIFT)
+    }
+
+    /// What a mapping asked for with `flags` will permit on this CPU: executable where there is no NX, not
+    /// global where there are no global pages, uncached for write-combining where there is no PAT.
+    pub fn effective(&self, flags: PageFlags) -> PageFlags {
+        let mut effective = flags;
+        effective.rights.set(Rights::EXEC, flags.rights.contains(Rights::EXEC) || !self.no_execute);
+        effective.rights.set(Rights::GLOBAL, flags.rights.contains(Rights::GLOBAL) && self.global);
+        if flags.cache == Cache::WriteCombining && !self.pat {
+            effective.cache = Cache::Uncached;
+        }
+        effective
+    }
+}

@@ -1,0 +1,35 @@
+//! Physical memory as the page tables need it: where frames can be reached, and which are free.
+
+use crate::{Frame, Frames, MapError, PAGE_SIZE, Window};
+
+/// The window and the frame allocator: everything that a change to page tables needs besides the tables.
+pub struct Memory {
+    /// The frames that can be reached by pointer. Page tables come from among them.
+    pub window: Window,
+    /// Which frames are free.
+    pub frames: Frames,
+}
+
+impl Memory {
+    /// A zeroed frame inside the window.
+    ///
+    /// # Errors
+    /// [`MapError::NoMemory`] if the window has no free frame left.
+    #[cold]
+    pub fn table(&mut self) -> Result<Frame, MapError> {
+        let frame = self.frames.alloc(0, self.window.frames().end()).map_err(|_| MapError::NoMemory)?;
+        // SAFETY: the allocator has just made the frame ours alone, and `at` checked that the window shows it.
+        unsafe { self.window.at(frame).write_bytes(0, PAGE_SIZE as usize) };
+        Ok(frame)
+    }
+
+    /// Takes back a frame that [`table`](Self::table) gave.
+    ///
+    /// # Panics
+    /// If the frame is free already: two owners of one page table is a state in which nothing is safe.
+    pub fn give_back(&mut self, frame: Frame) {
+        if let Err(error) = self.frames.free(frame, 0) {
+            panic!("page table {frame} given back: {error}");
+        }
+    }
+}

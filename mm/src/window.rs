@@ -1,0 +1,50 @@
+//! The frames that can be reached by pointer.
+
+use crate::{Frame, FrameRun, PAGE_SHIFT, PhysAddr};
+
+/// A run of frames that is mapped, in order, from one address: the aperture in the kernel, a `Vec` on the host.
+///
+/// It is a value and not a trait: base and bounds are all that the kernel and the host differ in, and so the
+/// walker stays generic in the format alone.
+pub struct Window {
+    base: *mut u8,
+    frames: FrameRun,
+}
+
+// SAFETY: the window owns no thread-bound state; who may touch which frame is decided by who owns the frame.
+unsafe impl Send for Window {}
+
+impl Window {
+    /// The window that shows `frames` from `base` on.
+    ///
+    /// # Safety
+    /// Every frame of `frames` that is ever handed to [`at`](Self::at) is mapped readable and writable at its
+    /// place behind `base` for as long as the window lives, and Rust references into it are made by its owner
+    /// alone.
+    pub const unsafe fn new(base: *mut u8, frames: FrameRun) -> Self {
+        Self { base, frames }
+    }
+
+    /// The frames it shows.
+    pub const fn frames(&self) -> FrameRun {
+        self.frames
+    }
+
+    /// Where `frame` lies.
+    ///
+    /// # Panics
+    /// If the window does not show `frame`: tables come from the window, so one outside it means that an
+    /// entry was corrupted, and nothing that is read there could be trusted.
+    #[inline]
+    pub fn at(&self, frame: Frame) -> *mut u8 {
+        assert!(self.frames.contains(frame), "a page table outside the window");
+        self.base.wrapping_add(((frame.0 - self.frames.first.0) as usize) << PAGE_SHIFT)
+    }
+
+    /// Where the byte at `address` lies, if the window shows it.
+    pub fn byte(&self, address: PhysAddr) -> Option<*mut u8> {
+        let frame = address.frame();
+        let offset = (address.0 - frame.start().0) as usize;
+        self.frames.contains(frame).then(|| self.at(frame).wrapping_add(offset))
+    }
+}
