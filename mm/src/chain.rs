@@ -8,13 +8,17 @@ use crate::{Frame, MapError, Memory, PAGE_SHIFT};
 /// A frame in the list may still be walked by a CPU that has not flushed. Its link therefore reads as an
 /// absent entry in every format (bit 0 clear in both halves) and names no real frame (the number is
 /// inverted, as Linux does against L1TF).
-#[derive(Default)]
 pub struct Chain {
     first: Option<Frame>,
     len: u64,
 }
 
 impl Chain {
+    /// No frame.
+    pub(crate) const fn new() -> Self {
+        Self { first: None, len: 0 }
+    }
+
     /// How many frames.
     pub const fn len(&self) -> u64 {
         self.len
@@ -30,7 +34,7 @@ impl Chain {
     /// # Errors
     /// [`MapError::NoMemory`] if there are not so many; those taken have then been given back.
     pub(crate) fn take(memory: &mut Memory, count: u64) -> Result<Self, MapError> {
-        let mut chain = Self::default();
+        let mut chain = Self::new();
         while chain.len < count {
             match memory.table() {
                 Ok(frame) => chain.push(memory, frame),
@@ -82,20 +86,21 @@ impl Chain {
 struct Link([u32; 2]);
 
 const HALF: u64 = (1 << 31) - 1;
+const FRAME_BITS: u64 = (1 << 62) - 1;
 
 impl Link {
     /// All zero: the frame is as a new table must be.
     const END: Self = Self([0, 0]);
 
     fn to(next: Frame) -> Self {
-        let inverted = !next.0 & (1 << (2 * 31)) - 1;
+        let inverted = !next.0 & FRAME_BITS;
         Self([(inverted & HALF) << 1, (inverted >> 31) << 1].map(|half| half as u32))
     }
 
     fn next(self) -> Option<Frame> {
         let [low, high] = self.0.map(|half| u64::from(half) >> 1);
         let inverted = low | high << 31;
-        (inverted != 0).then_some(Frame(!inverted & (1 << (2 * 31)) - 1))
+        (inverted != 0).then_some(Frame(!inverted & FRAME_BITS))
     }
 
     /// # Safety

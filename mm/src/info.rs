@@ -193,7 +193,7 @@ impl PagingInfo {
         let span = self.self_map_span();
         // The base is aligned to its own span, the span does not pass the end of the address space, and
         // the highest entry base still lies inside.
-        self.masked(base) % span == 0
+        self.masked(base).is_multiple_of(span)
             && self.masked(base) + (span - 1) <= self.va_mask()
             && self.is_canonical(base)
             && self.in_self_map(self.entry_base(self.levels))

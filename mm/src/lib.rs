@@ -10,9 +10,12 @@ mod format;
 mod formats;
 pub mod frames;
 mod info;
+mod kernel_map;
 mod layout;
 mod limits;
 mod memory;
+mod owned;
+mod page_map;
 mod routines;
 mod select;
 mod stale;
@@ -28,10 +31,19 @@ pub use format::{Format, Pte};
 pub use formats::{Pml2, Pml3, Pml4, Pml5};
 pub use frames::{FrameError, Frames};
 pub use info::{Level, PagingInfo};
+pub use kernel_map::{KernelMap, Section};
 pub use layout::Layout;
 pub use limits::{Features, Limits};
 pub use memory::Memory;
-pub use routines::{Mapping, MapRequest, PagingRoutines, Seen};
+pub use owned::OwnedFrames;
+pub use page_map::PageMap;
+pub use routines::{Holes, MapRequest, Mapping, PagingRoutines, Report, Seen, Step};
+#[cfg(any(target_arch = "x86", not(target_os = "none")))]
+pub use routines::i686;
+#[cfg(any(target_arch = "x86_64", not(target_os = "none")))]
+pub use routines::amd64;
+#[cfg(target_os = "none")]
+pub use routines::FAMILY;
 pub use select::{Family, Options, Paging, Reason, Selection, Xpa, select};
 pub use stale::{Mmu, Stale};
 pub use window::Window;

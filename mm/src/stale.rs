@@ -1,6 +1,6 @@
 //! What a change leaves behind in the CPU's caches, and the duty to flush it.
 
-use crate::{Chain, Memory, PAGE_SIZE, PageRange, VirtAddr};
+use crate::{Chain, Frame, Memory, PAGE_SIZE, PageRange, VirtAddr};
 
 /// The part of a CPU that remembers translations. `arch` implements it with `invlpg` and CR3; the tests
 /// implement it with a TLB that remembers everything it may.
@@ -34,8 +34,8 @@ pub struct Stale {
 }
 
 impl Stale {
-    pub(crate) const fn new(range: PageRange, tables: Chain) -> Self {
-        Self { range, stride: u64::MAX, global: false, tables }
+    pub(crate) const fn new(range: PageRange) -> Self {
+        Self { range, stride: u64::MAX, global: false, tables: Chain::new() }
     }
 
     /// Notes that a leaf of `pages` 4 KiB pages was changed.
@@ -45,8 +45,9 @@ impl Stale {
         self.global |= global;
     }
 
-    pub(crate) fn tables(&mut self) -> &mut Chain {
-        &mut self.tables
+    /// Takes a table that has just been unlinked.
+    pub(crate) fn hold(&mut self, memory: &Memory, table: Frame) {
+        self.tables.push(memory, table);
     }
 
     /// The pages whose translations may be stale.

@@ -1,0 +1,126 @@
+//! Mapping a range.
+
+use super::{Pages, Part, Table, in_kernel_half, table_rights};
+use crate::{Chain, Format, Frame, Level, Limits, MapError, MapRequest, Memory, PAGE_SHIFT, PageFlags};
+use crate::{Pte, Rights, Window};
+
+/// What a request comes to on this CPU.
+struct Job<F: Format> {
+    pages: Pages,
+    first: Frame,
+    flags: PageFlags,
+    top_leaf: Level,
+    format: core::marker::PhantomData<F>,
+}
+
+pub(crate) fn map<F: Format>(
+    memory: &mut Memory,
+    root: Frame,
+    limits: &Limits,
+    request: &MapRequest,
+) -> Result<(), MapError> {
+    F::INFO.check(request.range)?;
+    let frames_end = request.first.0.checked_add(request.range.pages);
+    if frames_end.is_none_or(|end| end > limits.frame_end()) {
+        return Err(MapError::BeyondPhys);
+    }
+    let pages = Pages::of::<F>(request.range);
+    let job = Job::<F> {
+        pages,
+        first: request.first,
+        flags: effective::<F>(limits, request.flags, pages.first),
+        top_leaf: limits.top_leaf,
+        format: core::marker::PhantomData,
+    };
+    let root = Table::root(&memory.window, root);
+    let need = job.survey(&memory.window, root, pages)?;
+    let mut spare = take(memory, need)?;
+    job.fill(memory, root, pages, &mut spare);
+    debug_assert!(spare.is_empty(), "the survey counted every table");
+    Ok(())
+}
+
+/// What `flags` come to for a page on this CPU. A global page in the user half would outlive its address
+/// space, so there is none.
+pub(super) fn effective<F: Format>(limits: &Limits, flags: PageFlags, page: u64) -> PageFlags {
+    let mut effective = limits.effective(flags);
+    if !in_kernel_half::<F>(page) {
+        effective.rights.remove(Rights::GLOBAL);
+    }
+    effective
+}
+
+/// Takes the tables that a survey counted: none at all is the common case.
+#[inline]
+pub(super) fn take(memory: &mut Memory, need: u64) -> Result<Chain, MapError> {
+    if need == 0 { Ok(Chain::new()) } else { Chain::take(memory, need) }
+}
+
+impl<F: Format> Job<F> {
+    fn frame(&self, page: u64) -> Frame {
+        self.first.offset(page - self.pages.first)
+    }
+
+    /// Whether the entry at `level` that covers `part` can map it as one page.
+    fn leaf_fits(&self, level: Level, part: Part) -> bool {
+        part.whole && level <= self.top_leaf && self.frame(part.pages.first).0 & (F::INFO.pages(level) - 1) == 0
+    }
+
+    /// Counts the tables that are missing.
+    fn survey(&self, window: &Window, table: Table<F>, pages: Pages) -> Result<u64, MapError> {
+        let mut need = 0;
+        for part in pages.parts::<F>(table.level) {
+            need += match table.get(part.index) {
+                Pte::Leaf(..) => return Err(MapError::Occupied),
+                Pte::Absent => self.tables_for(table.level, part),
+                Pte::Table(next, _) => self.survey(window, table.below(window, next), part.pages)?,
+            };
+        }
+        Ok(need)
+    }
+
+    /// How many tables an absent entry at `level` needs below it to map `part`.
+    fn tables_for(&self, level: Level, part: Part) -> u64 {
+        if level == 1 || self.leaf_fits(level, part) {
+            return 0;
+        }
+        if level == 2 {
+            return 1;
+        }
+        1 + part.pages.parts::<F>(level - 1).map(|part| self.tables_for(level - 1, part)).sum::<u64>()
+    }
+
+    fn fill(&self, memory: &Memory, table: Table<F>, pages: Pages, spare: &mut Chain) {
+        if table.level == 1 {
+            return self.fill_leaves(table, pages);
+        }
+        for part in pages.parts::<F>(table.level) {
+            match table.get(part.index) {
+                Pte::Table(next, _) => self.fill(memory, table.below(&memory.window, next), part.pages, spare),
+                _ if self.leaf_fits(table.level, part) => {
+                    table.set(part.index, Pte::Leaf(self.frame(part.pages.first), self.flags));
+                }
+                _ => self.grow(memory, table, part, spare),
+            }
+        }
+    }
+
+    /// Fills a new table and links it only then: no CPU ever sees it half made.
+    #[cold]
+    fn grow(&self, memory: &Memory, table: Table<F>, part: Part, spare: &mut Chain) {
+        let Some(frame) = spare.pop(memory) else { unreachable!("the survey counted every table") };
+        self.fill(memory, table.below(&memory.window, frame), part.pages, spare);
+        table.set(part.index, Pte::Table(frame, table_rights::<F>(part.pages.first)));
+    }
+
+    /// The tight loop: one store an entry, nothing else.
+    fn fill_leaves(&self, table: Table<F>, pages: Pages) {
+        let bits = F::leaf_bits(self.flags, 1);
+        let mut raw = self.frame(pages.first).0 << PAGE_SHIFT | bits;
+        let first = pages.first as usize & (F::INFO.entries(1) - 1);
+        for index in first..first + pages.count() as usize {
+            table.store(index, raw);
+            raw += 1 << PAGE_SHIFT;
+        }
+    }
+}

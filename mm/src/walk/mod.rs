@@ -1,0 +1,142 @@
+//! The one page-table walker, generic in the format and in nothing else.
+//!
+//! A range is a run of page numbers, counted without the canonical hole, so that no sum can overflow and the
+//! halves need no special case. Each operation goes down the tree by [`Part`]s: the piece of the range that one
+//! entry covers. At level 1 there are no parts, only a loop over entries.
+//!
+//! A change comes in two passes. The first (`survey`) looks and counts: it finds every reason to refuse and
+//! every table that will be needed. Then the tables are taken, all of them or none. The second pass changes the
+//! tree and cannot fail.
+
+mod change;
+mod map;
+mod read;
+mod reshape;
+mod root;
+mod unmap;
+
+pub(crate) use change::protect;
+pub(crate) use map::map;
+pub(crate) use read::{path, query, visit};
+pub(crate) use reshape::{merge, split, trim};
+pub(crate) use root::{free, new_root};
+pub(crate) use unmap::unmap;
+
+use crate::{Entry, Format, Frame, Level, PageRange, Pte, Rights, Window};
+
+/// Pages by number: `first .. end`.
+#[derive(Clone, Copy)]
+struct Pages {
+    first: u64,
+    end: u64,
+}
+
+impl Pages {
+    /// The pages of a range that [`PagingInfo::check`](crate::PagingInfo::check) found nothing wrong with.
+    fn of<F: Format>(range: PageRange) -> Self {
+        let first = F::INFO.page_number(range.start);
+        Self { first, end: first + range.pages }
+    }
+
+    const fn count(self) -> u64 {
+        self.end - self.first
+    }
+
+    /// The pieces that the entries of a table at `level` cover.
+    #[inline]
+    fn parts<F: Format>(self, level: Level) -> impl Iterator<Item = Part> {
+        let span = F::INFO.pages(level);
+        let mut first = self.first;
+        core::iter::from_fn(move || {
+            if first >= self.end {
+                return None;
+            }
+            let next = ((first | (span - 1)) + 1).min(self.end);
+            let pages = Pages { first, end: next };
+            first = next;
+            let index = (pages.first >> span.trailing_zeros()) as usize & (F::INFO.entries(level) - 1);
+            Some(Part { index, pages, whole: pages.count() == span })
+        })
+    }
+}
+
+/// What one entry has to do with a range.
+#[derive(Clone, Copy)]
+struct Part {
+    /// The entry's index in its table.
+    index: usize,
+    /// The pages of the range that it covers.
+    pages: Pages,
+    /// Whether these are all that it covers.
+    whole: bool,
+}
+
+/// A table in the window.
+struct Table<F: Format> {
+    entries: *mut F::Entry,
+    level: Level,
+}
+
+impl<F: Format> Clone for Table<F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<F: Format> Copy for Table<F> {}
+
+impl<F: Format> Table<F> {
+    #[inline]
+    fn at(window: &Window, frame: Frame, level: Level) -> Self {
+        Self { entries: window.at(frame).cast(), level }
+    }
+
+    fn root(window: &Window, frame: Frame) -> Self {
+        Self::at(window, frame, F::INFO.levels)
+    }
+
+    /// The table of the next level in `frame`.
+    #[inline]
+    fn below(self, window: &Window, frame: Frame) -> Self {
+        Self::at(window, frame, self.level - 1)
+    }
+
+    fn slot(self, index: usize) -> *mut F::Entry {
+        debug_assert!(index < F::INFO.entries(self.level));
+        self.entries.wrapping_add(index)
+    }
+
+    #[inline]
+    fn raw(self, index: usize) -> u64 {
+        // SAFETY: `at` checked that the frame is shown by the window, and every index is taken modulo the
+        // entries of a table, so the slot is an aligned entry of that frame.
+        unsafe { F::Entry::load(self.slot(index)) }
+    }
+
+    fn get(self, index: usize) -> Pte {
+        F::decode(self.raw(index), self.level)
+    }
+
+    #[inline]
+    fn store(self, index: usize, raw: u64) {
+        // SAFETY: as in `raw`; every operation that changes a tree holds `&mut Memory`, so it alone does.
+        unsafe { F::Entry::store(self.slot(index), raw) }
+    }
+
+    fn set(self, index: usize, pte: Pte) {
+        self.store(index, F::encode(pte, self.level));
+    }
+}
+
+/// What a table entry lets through for these pages: everything, but nobody's business in ring 3 for the
+/// kernel half. The leaves decide.
+fn table_rights<F: Format>(page: u64) -> Rights {
+    if in_kernel_half::<F>(page) {
+        Rights::WRITE | Rights::EXEC
+    } else {
+        Rights::WRITE | Rights::EXEC | Rights::USER
+    }
+}
+
+fn in_kernel_half<F: Format>(page: u64) -> bool {
+    page >= F::INFO.page_number(F::INFO.kernel_half())
+}

@@ -1,0 +1,74 @@
+//! Reading a tree: nothing here changes anything.
+
+use super::Table;
+use crate::routines::{Mapping, Seen, Step};
+use crate::{Format, Frame, Memory, PhysAddr, Pte, Rights, VirtAddr};
+
+const EVERYTHING: Rights = Rights::WRITE.union(Rights::EXEC).union(Rights::USER);
+
+pub(crate) fn query<F: Format>(memory: &Memory, root: Frame, va: VirtAddr) -> Option<Mapping> {
+    if !F::INFO.is_canonical(va) {
+        return None;
+    }
+    let mut table = Table::<F>::root(&memory.window, root);
+    let mut passed = EVERYTHING;
+    loop {
+        match table.get(F::INFO.index(va, table.level)) {
+            Pte::Absent => return None,
+            Pte::Table(next, rights) => {
+                passed &= rights;
+                table = table.below(&memory.window, next);
+            }
+            Pte::Leaf(frame, mut flags) => {
+                flags.rights &= passed | Rights::GLOBAL;
+                let page = F::INFO.page_number(va) & !(F::INFO.pages(table.level) - 1);
+                return Some(Mapping { start: F::INFO.page_address(page), frame, level: table.level, flags });
+            }
+        }
+    }
+}
+
+pub(crate) fn path<F: Format>(memory: &Memory, root: Frame, va: VirtAddr, each: &mut dyn FnMut(Step)) {
+    if !F::INFO.is_canonical(va) {
+        return;
+    }
+    let mut frame = root;
+    let mut table = Table::<F>::root(&memory.window, root);
+    loop {
+        let index = F::INFO.index(va, table.level);
+        let raw = table.raw(index);
+        let pte = F::decode(raw, table.level);
+        let at = PhysAddr(frame.start().0 + index as u64 * u64::from(F::INFO.entry_bytes));
+        each(Step { level: table.level, at, raw, pte });
+        let Pte::Table(next, _) = pte else { return };
+        frame = next;
+        table = table.below(&memory.window, next);
+    }
+}
+
+pub(crate) fn visit<F: Format>(memory: &Memory, root: Frame, each: &mut dyn FnMut(Seen)) {
+    visit_below(memory, Table::<F>::root(&memory.window, root), 0, EVERYTHING, each);
+}
+
+fn visit_below<F: Format>(memory: &Memory, table: Table<F>, first: u64, passed: Rights, each: &mut dyn FnMut(Seen)) {
+    let level = table.level;
+    for index in 0..F::INFO.entries(level) {
+        let page = first + index as u64 * F::INFO.pages(level);
+        let start = F::INFO.page_address(page);
+        match table.get(index) {
+            Pte::Absent => {}
+            Pte::Table(frame, rights) if F::INFO.in_self_map(start) => {
+                each(Seen::SelfMap { start, level, frame, rights: passed & rights });
+            }
+            Pte::Table(frame, rights) => {
+                let rights = passed & rights;
+                each(Seen::Table { start, level, frame, rights });
+                visit_below(memory, table.below(&memory.window, frame), page, rights, each);
+            }
+            Pte::Leaf(frame, mut flags) => {
+                flags.rights &= passed | Rights::GLOBAL;
+                each(Seen::Leaf(Mapping { start, frame, level, flags }));
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The beginning and the end of a tree.
+
+use super::Table;
+use crate::{Format, Frame, Level, Limits, MapError, Memory, Pte, Rights};
+
+pub(crate) fn new_root<F: Format>(memory: &mut Memory, limits: &Limits) -> Result<Frame, MapError> {
+    let frame = memory.table()?;
+    let root = Table::<F>::root(&memory.window, frame);
+    if F::INFO.root_is_registers {
+        // The CPU reads PAE's root entries when CR3 is loaded and not again. With all directories in place from
+        // the start it never has to: the tree is a two-level one with a root of four frames.
+        for index in 0..F::INFO.entries(F::INFO.levels) {
+            match memory.table() {
+                Ok(directory) => root.set(index, Pte::Table(directory, Rights::empty())),
+                Err(error) => {
+                    free::<F>(memory, frame);
+                    return Err(error);
+                }
+            }
+        }
+    }
+    link_self_map(memory, root, frame, limits);
+    Ok(frame)
+}
+
+/// Makes the tables visible as one array of entries: read-only, because the walker writes through the window,
+/// and of course not executable.
+fn link_self_map<F: Format>(memory: &Memory, root: Table<F>, frame: Frame, limits: &Limits) {
+    let mut rights = Rights::empty();
+    rights.set(Rights::EXEC, !limits.no_execute);
+    let base = F::INFO.self_map_base();
+    if !F::INFO.root_is_registers {
+        root.set(F::INFO.index(base, F::INFO.levels), Pte::Table(frame, rights));
+        return;
+    }
+    let top = F::INFO.index(base, F::INFO.levels);
+    let Pte::Table(last, _) = root.get(top) else { unreachable!("all directories are linked") };
+    let directory = root.below(&memory.window, last);
+    for index in 0..F::INFO.entries(F::INFO.levels) {
+        let Pte::Table(shown, _) = root.get(index) else { unreachable!("all directories are linked") };
+        directory.set(F::INFO.index(base, F::INFO.levels - 1) + index, Pte::Table(shown, rights));
+    }
+}
+
+pub(crate) fn free<F: Format>(memory: &mut Memory, root: Frame) {
+    free_below::<F>(memory, root, F::INFO.levels, 0);
+}
+
+/// Gives the tables below `frame` back, and `frame`. Its first entry covers page `first`.
+fn free_below<F: Format>(memory: &mut Memory, frame: Frame, level: Level, first: u64) {
+    let table = Table::<F>::at(&memory.window, frame, level);
+    for index in 0..F::INFO.entries(level) {
+        let page = first + index as u64 * F::INFO.pages(level);
+        if let Pte::Table(next, _) = table.get(index)
+            && !F::INFO.in_self_map(F::INFO.page_address(page))
+        {
+            free_below::<F>(memory, next, level - 1, page);
+        }
+    }
+    memory.give_back(frame);
+}
