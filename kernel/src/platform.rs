@@ -1,0 +1,69 @@
+//! What the kernel asks of the machine it runs on.
+
+use mm::{KernelMap, MapError, Memory, Mmu};
+
+/// The machine below the kernel. `boot` implements it with `arch`; the kernel itself never sees either.
+pub trait Platform: Sync {
+    /// Writes to every console there is.
+    fn write(&self, bytes: &[u8]);
+
+    /// A byte that was typed, if there is one. Does not wait.
+    fn read(&self) -> Option<u8>;
+
+    /// Spends a moment doing nothing, as cheaply as the CPU can.
+    fn pause(&self);
+
+    /// The part of this CPU that remembers translations.
+    fn mmu(&self) -> &dyn Mmu;
+
+    /// The control registers, as they are now.
+    fn registers(&self) -> Registers;
+
+    /// What CPUID says.
+    fn cpu(&self) -> CpuFacts;
+
+    /// The byte heap: bytes in use, and bytes it has.
+    fn heap(&self) -> (usize, usize);
+
+    /// Runs on `to` from now on instead of `from`, in whatever mode `to` is for; `memory.window` is moved to
+    /// where `to` has its aperture. Tells whether every register that a function must preserve was preserved.
+    ///
+    /// # Errors
+    /// Why the page on which the mode is switched could not be mapped in both trees. Nothing has changed then.
+    fn enter(&self, from: &mut KernelMap, to: &mut KernelMap, memory: &mut Memory) -> Result<bool, MapError>;
+
+    /// Restarts the machine.
+    fn reboot(&self) -> !;
+
+    /// Turns the machine off. Returns if it is still on.
+    fn power_off(&self);
+
+    /// Leaves the emulator through isa-debug-exit. Returns on a machine without one.
+    fn exit(&self, passed: bool);
+}
+
+/// The registers that say how memory is translated. Those that a CPU does not have are 0.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Registers {
+    /// CR0.
+    pub cr0: u64,
+    /// CR3.
+    pub cr3: u64,
+    /// CR4.
+    pub cr4: u64,
+    /// IA32_EFER.
+    pub efer: u64,
+}
+
+/// What CPUID says about the CPU, in words.
+#[derive(Clone, Copy, Debug)]
+pub struct CpuFacts {
+    /// `GenuineIntel`; empty without CPUID.
+    pub vendor: [u8; 12],
+    /// The processor's name, padded with zeros; empty where CPUID has none.
+    pub brand: [u8; 48],
+    /// Family, model and stepping.
+    pub signature: (u32, u32, u32),
+    /// The features that concern paging, by their names, and whether the CPU has them.
+    pub features: &'static [(&'static str, bool)],
+}
