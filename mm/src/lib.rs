@@ -1,4 +1,38 @@
-//! Paging for x86, with the level picked at run time.
+//! Paging for x86 whose number of levels is picked when the machine boots, and the physical frames under it.
+//!
+//! # What lives here
+//!
+//! Arithmetic and tables. A [`Format`] says how one mode writes an entry (a codec) and what shape its tables have
+//! ([`PagingInfo`]: three numbers, from which everything else follows). One walker (`walk`), generic in the format
+//! and in nothing else, reads and changes trees. [`PagingRoutines::of`] makes a table of its functions for a format,
+//! and [`select`] picks one of two such tables from what CPUID and the command line say. From there on nobody
+//! needs to know which it was.
+//!
+//! ```text
+//!   Features, Options ── select ──> Paging = routine table + Limits
+//!                                     │
+//!   MemoryMap ──> Frames ──> Memory   │        PageMap: a root and its Paging
+//!                  Window ─────┴──────┴──────> KernelMap: the tree the kernel runs on, behind a safe face
+//! ```
+//!
+//! # How a change goes
+//!
+//! Every routine takes a *range*: one indirect call for all of it, and the loop over entries is inside. A change
+//! looks first (every reason to refuse, every table that will be missing), then takes the tables, then changes the
+//! tree, and only the middle step can fail after the first: on an error nothing has changed. What the CPU may still
+//! remember comes back as a [`Stale`] token that must be flushed; tables that were taken out of the tree are in
+//! it, and are free only after the flush.
+//!
+//! # What must never come in
+//!
+//! No `asm!`, no control register, no `cfg` on the architecture inside logic: the host builds and tests all four
+//! formats in one binary, against physical memory that is a `Vec`. The only two `cfg`s that matter pick which
+//! routine tables exist. What the CPU has to do (a flush, a load of CR3) is asked of an [`Mmu`] or left to whoever
+//! may do it. Physical addresses are `u64` everywhere: PAE exists.
+//!
+//! Unsafe code stands where memory is touched and nowhere else: `entry` (a word), `window` (a frame's address),
+//! `walk` (a table), `chain` (a list inside frames), `memory` (zeroing), `kernel_map` (looking through the live
+//! tables).
 #![cfg_attr(not(test), no_std)]
 
 mod addr;
