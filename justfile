@@ -1,0 +1,75 @@
+# Strata's recipes. Each is one command; what is longer stands in tools/.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+[private]
+@default:
+    just --list --unsorted
+
+# Install what is missing on Debian or Ubuntu; elsewhere say what is missing
+setup:
+    ./setup
+
+# Build both kernels: build/strata-i686.elf and build/strata-x86_64.elf, with symbols
+build:
+    tools/build
+
+# Pack both kernels into build/strata.iso, for BIOS and UEFI, optical media and USB sticks
+iso: build
+    tools/iso
+
+# Boot i686 in QEMU with three-level tables (PAE); Ctrl-A X ends QEMU
+run-i686: iso
+    tools/run i686
+
+# Boot x86_64 in QEMU with five-level tables (LA57)
+run-x86_64: iso
+    tools/run x86_64
+
+# Boot i686 in QEMU with two-level tables, because NOXPA says so
+run-i686-noxpa: iso
+    tools/run i686 auto-noxpa
+
+# Boot x86_64 in QEMU with four-level tables, because NOXPA says so
+run-x86_64-noxpa: iso
+    tools/run x86_64 auto-noxpa
+
+# Run every check and every test
+test: lint test-host build iso test-boot
+
+# Test on this machine what needs no CPU of its own: tables, frames, prompt, parsing
+test-host:
+    tools/cargo test
+    tools/cargo test --package boot --lib
+
+# Boot the ISO on every machine of the matrix in QEMU; words after the recipe's name pick rows
+test-boot *ROWS: iso
+    tools/cargo run --package boot-tests --release -- {{ROWS}}
+
+# Measure what the design promises about speed
+bench:
+    tools/bench
+
+# Check format, clippy, the direction of dependencies, and that the i686 kernel runs on an i486
+lint: build
+    tools/lint
+
+# Format all Rust code
+fmt:
+    tools/cargo fmt --all
+
+# Write build/strata.iso to a removable device, after asking, and read it back
+usb DEVICE:
+    tools/usb {{quote(DEVICE)}}
+
+# Start i686 in QEMU, stopped, with a gdb stub on port 1234, and gdb when there is one
+debug-i686: iso
+    tools/debug i686
+
+# Start x86_64 in QEMU, stopped, with a gdb stub on port 1234, and gdb when there is one
+debug-x86_64: iso
+    tools/debug x86_64
+
+# Remove everything that was built
+clean:
+    rm -rf build "${CARGO_TARGET_DIR:-target}"
