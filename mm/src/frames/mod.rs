@@ -1,0 +1,212 @@
+//! Physical frames: which are free.
+//!
+//! [`Frames`] is a buddy allocator. A block of order `o` is `2^o` frames whose first is a multiple of `2^o`; a free
+//! block is split in halves when a smaller one is wanted, and halves that are both free count as one again. It knows
+//! frames by number and never touches one: all that it remembers stands in *metadata*, a slice of words that the
+//! caller carves out at boot, of at most 0.30 bytes a frame.
+//!
+//! ```text
+//!   Frames -- zones (dma, dma32, ...) -- sections (no hole of 1 GiB inside)
+//!                                            |
+//!        level 3: units of 1 GiB      [ groups of 64 ]        orders 18 to 23
+//!        level 2: units of 16 MiB     [ groups of 64 ] ...    orders 12 to 17
+//!        level 1: units of 256 KiB    [ groups of 64 ] ...    orders  6 to 11
+//!        level 0: frames              [ groups of 64 ] ...    orders  0 to  5
+//! ```
+//!
+//! Lists of free blocks would live in the frames, or in a descriptor for each, and every free in a random place would
+//! then miss the cache. Bitmaps are a hundredth of that and stay in it. Instead of a bitmap for every order there is
+//! one for every sixth, since a word of 64 units shows its blocks of six orders by shifts (`group.rs`), and a summary
+//! that leads to a word with a block of the order wanted (`index.rs`). A unit is split into a group below only when a
+//! smaller block is wanted, and a group that is free again becomes one unit (`zone.rs`).
+//!
+//! Placement: a request is met from the smallest free block that is large enough, and of those from the lowest, so
+//! that blocks already broken are used up first and large ones stay whole. Of the zones the highest that the caller
+//! can use comes first, so that low memory is left for those who can use nothing else.
+//!
+//! What a free is checked for: two bits a frame tell where each allocated block begins and, by where the next thing
+//! begins, where it ends. So a double free, a frame never given and a wrong order are all found, always, and the state
+//! is as before. What cannot be found is a right block given back by someone who does not own it.
+//!
+//! One lock is the caller's business: every change takes `&mut self`.
+
+mod error;
+mod group;
+mod index;
+mod plan;
+mod report;
+mod run;
+mod section;
+mod zone;
+
+pub use error::FrameError;
+pub use report::ZoneInfo;
+
+use crate::{Frame, FrameRun};
+use plan::Plan;
+use zone::Zone;
+
+/// The edge of a zone, with the name of the zone below it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Boundary {
+    /// The first frame above the zone.
+    pub end: Frame,
+    /// What the zone is called.
+    pub name: &'static str,
+}
+
+/// All frames that were free at boot, and which of them are free now.
+pub struct Frames {
+    meta: &'static mut [u64],
+    zones: [Zone; Self::MAX_ZONES],
+    count: usize,
+    /// Where in the metadata the runs given at set-up are kept, and how many.
+    runs: usize,
+    run_count: usize,
+}
+
+impl Frames {
+    /// The largest order: a block of it is 32 GiB.
+    pub const MAX_ORDER: u8 = 23;
+
+    /// The most zones that can hold frames.
+    pub const MAX_ZONES: usize = 6;
+
+    /// As `below`: anywhere.
+    pub const ANYWHERE: Frame = Frame(u64::MAX);
+
+    /// The frame after the last that can exist: 52 bits of physical address, the most that x86 defines
+    /// (SDM vol. 3A, 4.1.4).
+    pub const FRAME_END: u64 = 1 << 40;
+
+    /// How many words [`new`](Self::new) needs; `usize::MAX` if the runs or boundaries are such that it refuses them.
+    pub fn metadata_words(runs: &[FrameRun], boundaries: &[Boundary]) -> usize {
+        Plan::new(runs, boundaries).ok().and_then(|plan| usize::try_from(plan.words).ok()).unwrap_or(usize::MAX)
+    }
+
+    /// An allocator of the frames in `runs`, which are ascending and disjoint, and all free.
+    ///
+    /// Each boundary ends a zone, which takes its name; what lies above the last is the zone `high`. They may come in
+    /// any order; of two in one place the first is taken. What the metadata held before does not matter. Frame 0 and
+    /// whatever else must never be handed out has to be left out of `runs`.
+    ///
+    /// # Errors
+    /// [`FrameError::BadRuns`], [`FrameError::TooManyZones`], [`FrameError::MetadataTooSmall`].
+    pub fn new(runs: &[FrameRun], boundaries: &[Boundary], metadata: &'static mut [u64]) -> Result<Self, FrameError> {
+        let mut plan = Plan::new(runs, boundaries)?;
+        if plan.words > metadata.len() as u64 {
+            return Err(FrameError::MetadataTooSmall);
+        }
+        plan.carry_out(runs, metadata);
+        let Plan { zones, count, runs: at, .. } = plan;
+        Ok(Self { meta: metadata, zones, count, runs: at as usize, run_count: runs.len() })
+    }
+
+    /// Takes a block of `order` that lies wholly below the frame `below` ([`ANYWHERE`](Self::ANYWHERE): no limit).
+    ///
+    /// # Errors
+    /// [`FrameError::NoMemory`] if no such block is free, [`FrameError::OrderTooLarge`].
+    #[inline]
+    pub fn alloc(&mut self, order: u8, below: Frame) -> Result<Frame, FrameError> {
+        if order > Self::MAX_ORDER {
+            return Err(FrameError::OrderTooLarge);
+        }
+        self.alloc_block(order, 1 << order, below)
+    }
+
+    /// Takes a block of `order`, at most [`MAX_ORDER`](Self::MAX_ORDER), whose first `needed` frames lie below `below`.
+    #[inline]
+    fn alloc_block(&mut self, order: u8, needed: u64, below: Frame) -> Result<Frame, FrameError> {
+        let order = u32::from(order);
+        for zone in self.zones[..self.count].iter_mut().rev() {
+            let first = if zone.given_end <= below.0 {
+                zone.alloc(self.meta, order)
+            } else {
+                zone.alloc_below(self.meta, order, needed, below.0)
+            };
+            if let Some(first) = first {
+                return Ok(Frame(first));
+            }
+        }
+        Err(FrameError::NoMemory)
+    }
+
+    /// Gives back the block of `order` that begins at `frame`.
+    ///
+    /// # Errors
+    /// [`FrameError::DoubleFree`], [`FrameError::NeverGiven`], [`FrameError::WrongOrder`],
+    /// [`FrameError::CrossesZone`], [`FrameError::Misaligned`], [`FrameError::OrderTooLarge`].
+    #[inline]
+    pub fn free(&mut self, frame: Frame, order: u8) -> Result<(), FrameError> {
+        if order <= Self::MAX_ORDER && frame.0 & ((1 << order) - 1) == 0 {
+            let (runs, run_count) = (self.runs, self.run_count);
+            if let Some(zone) = self.zones[..self.count].iter_mut().rev().find(|zone| zone.start <= frame.0)
+                && zone.free(self.meta, frame.0, u32::from(order), |meta| given(meta, runs, run_count, frame.0))
+            {
+                return Ok(());
+            }
+        }
+        Err(self.refusal(frame, order))
+    }
+
+    /// Why `frame` cannot be given back as a block of `order`, which has been found to be so.
+    #[cold]
+    fn refusal(&self, frame: Frame, order: u8) -> FrameError {
+        if order > Self::MAX_ORDER {
+            FrameError::OrderTooLarge
+        } else if frame.0 & ((1 << order) - 1) != 0 {
+            FrameError::Misaligned
+        } else if !self.was_given(frame) {
+            FrameError::NeverGiven
+        } else if self.is_free(frame) {
+            FrameError::DoubleFree
+        } else if self.zone_of(frame).is_some_and(|zone| zone.end - frame.0 < 1 << order) {
+            FrameError::CrossesZone
+        } else {
+            FrameError::WrongOrder
+        }
+    }
+
+    fn zone_of(&self, frame: Frame) -> Option<&Zone> {
+        self.zones[..self.count].iter().rev().find(|zone| zone.start <= frame.0)
+    }
+
+    /// Whether `frame` was in one of the runs given at set-up.
+    pub fn was_given(&self, frame: Frame) -> bool {
+        given(self.meta, self.runs, self.run_count, frame.0)
+    }
+
+    /// Whether `frame` is free.
+    pub fn is_free(&self, frame: Frame) -> bool {
+        self.was_given(frame) && self.zone_of(frame).is_some_and(|zone| zone.is_free(self.meta, frame.0))
+    }
+
+    /// How many frames are free.
+    pub fn free_frames(&self) -> u64 {
+        self.zones[..self.count].iter().map(|zone| zone.free).sum()
+    }
+
+    /// How many frames were given at set-up.
+    pub fn total_frames(&self) -> u64 {
+        self.zones[..self.count].iter().map(|zone| zone.total).sum()
+    }
+}
+
+/// Whether `frame` lies in one of the `count` runs that are kept from word `at` on.
+#[cold]
+fn given(meta: &[u64], at: usize, count: usize, frame: u64) -> bool {
+    let run = |n: usize| (meta[at + 2 * n], meta[at + 2 * n + 1]);
+    let (mut low, mut high) = (0, count);
+    while low < high {
+        let middle = low.midpoint(high);
+        let (first, end) = run(middle);
+        if frame < first {
+            high = middle;
+        } else if frame < end {
+            return true;
+        } else {
+            low = middle + 1;
+        }
+    }
+    false
+}
