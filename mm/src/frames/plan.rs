@@ -45,7 +45,8 @@ impl Plan {
         }
         for zone in &mut plan.zones[..plan.count] {
             zone.section_words = at as usize;
-            at += (zone.sections * SECTION_WORDS) as u64;
+            // A single section is kept in the zone itself.
+            at += if zone.sections > 1 { (zone.sections * SECTION_WORDS) as u64 } else { 0 };
         }
         plan.runs = at;
         plan.words = at + 2 * runs.len() as u64;
@@ -93,7 +94,9 @@ impl Plan {
                     section.offset[level] = u64::wrapping_sub(numbered[level], place);
                     numbered[level] += section.groups(level);
                 }
-                section.store(&mut meta[zone.section_words + n * SECTION_WORDS..]);
+                if zone.sections > 1 {
+                    section.store(&mut meta[zone.section_words + n * SECTION_WORDS..]);
+                }
                 if n == 0 {
                     zone.first_section = section;
                 }

@@ -32,7 +32,7 @@ pub(super) struct Zone {
     pub total: u64,
     /// Frames free.
     pub free: u64,
-    /// Bit `o` is set if some group's largest free block is of order `o`.
+    /// Bit `o` is set if some group has a free block of order `o`.
     pub available: u32,
     /// The highest level in use.
     pub top: usize,
@@ -56,7 +56,8 @@ struct Place {
 }
 
 impl Zone {
-    /// Takes a block of `order`, out of the smallest block that serves, the lowest of those.
+    /// Takes a block of `order`: out of the lowest level that has one, there out of the lowest group that has one, and
+    /// there out of the smallest free block that is large enough.
     #[inline]
     pub fn alloc(&mut self, meta: &mut [u64], order: u32) -> Option<u64> {
         let fitting = self.available >> order;
@@ -64,34 +65,30 @@ impl Zone {
             return None;
         }
         let found = order + fitting.trailing_zeros();
-        let (level, class) = (found / CLASSES, found % CLASSES);
-        let level = level as usize;
+        let (level, class) = ((found / CLASSES) as usize, found % CLASSES);
         let group = self.levels[level].index.lowest(meta, class);
-        let free = self.group(meta, level, group).free;
-        let wanted = order.saturating_sub(unit_shift(level));
-        let bit = best_fit(free, wanted);
-        let place = Place { section: self.section_of_group(meta, level, group), level, group, bit };
-        Some(self.take(meta, place, order))
+        let bit = best_fit(self.group(meta, level, group).free, class);
+        let section = self.section_of_group(meta, level, group);
+        Some(self.take(meta, Place { section, level, group, bit }, order))
     }
 
     /// Takes a block of `order` whose first `needed` frames end at or before the frame `below`.
     ///
-    /// The groups whose largest block is of one class all hold a block that is large enough, so the lowest of them
-    /// holds the lowest such block: if that one is not low enough, none is.
+    /// The lowest group of a level that has such a block has the lowest of them: if that one is not low enough, none
+    /// of the level is.
     pub fn alloc_below(&mut self, meta: &mut [u64], order: u32, needed: u64, below: u64) -> Option<u64> {
-        let mut fitting = self.available >> order;
-        while fitting != 0 {
-            let found = order + fitting.trailing_zeros();
-            fitting &= fitting - 1;
-            let level = (found / CLASSES) as usize;
-            let group = self.levels[level].index.lowest(meta, found % CLASSES);
-            let free = self.group(meta, level, group).free;
-            let bit = blocks(free, order.saturating_sub(unit_shift(level))).trailing_zeros();
-            let section = self.section_of_group(meta, level, group);
-            let first = section.start(level, group) + (u64::from(bit) << unit_shift(level));
-            if first + needed <= below {
-                return Some(self.take(meta, Place { section, level, group, bit }, order));
+        let mut class = order % CLASSES;
+        for level in (order / CLASSES) as usize..=self.top {
+            if self.available >> (unit_shift(level) + class) & 1 != 0 {
+                let group = self.levels[level].index.lowest(meta, class);
+                let bit = blocks(self.group(meta, level, group).free, class).trailing_zeros();
+                let section = self.section_of_group(meta, level, group);
+                let first = section.start(level, group) + (u64::from(bit) << unit_shift(level));
+                if first + needed <= below {
+                    return Some(self.take(meta, Place { section, level, group, bit }, order));
+                }
             }
+            class = 0;
         }
         None
     }
@@ -238,14 +235,13 @@ impl Zone {
         while unit << shift < end {
             let next = (unit | 63) + 1;
             let group = section.group(level, unit << shift);
-            let index = self.levels[level].index;
-            let exists = index.is_split(meta, group);
+            let exists = self.levels[level].index.is_split(meta, group);
             let before = if exists { self.group(meta, level, group) } else { Group::NEVER_GIVEN };
             let (from, to) = (unit.max(whole), next.min(whole_end));
             let given = if from < to { span((from % 64) as u32, ((to - 1) % 64) as u32 + 1) } else { 0 };
             let after = Group { free: before.free | given, head: before.head & !given };
-            index.set_split(meta, group, true);
-            index.set_holes(meta, group, after.free != !0);
+            self.levels[level].index.set_split(meta, group, true);
+            self.levels[level].index.set_holes(meta, group, after.free != !0);
             self.set_group(meta, level, group, after);
             self.reindex(meta, level, group, rank(before.free), rank(after.free));
             unit = next;
@@ -290,19 +286,20 @@ impl Zone {
         meta[at + 1] = to.head;
     }
 
-    /// Enters a group under what its largest free block is now.
+    /// Enters a group under the classes of blocks that it has now, its rank having changed from `before` to `after`.
     #[inline]
     fn reindex(&mut self, meta: &mut [u64], level: usize, group: usize, before: u32, after: u32) {
-        if before == after {
-            return;
-        }
-        let index = &self.levels[level].index;
+        let index = &mut self.levels[level].index;
         let base = unit_shift(level);
-        if before != 0 && index.remove(meta, before - 1, group) {
-            self.available &= !(1 << (base + before - 1));
+        for class in after..before {
+            if index.remove(meta, class, group) {
+                self.available &= !(1 << (base + class));
+            }
         }
-        if after != 0 && index.insert(meta, after - 1, group) {
-            self.available |= 1 << (base + after - 1);
+        for class in before..after {
+            if index.insert(meta, class, group) {
+                self.available |= 1 << (base + class);
+            }
         }
     }
 
