@@ -23,6 +23,20 @@ impl Memory {
         Ok(frame)
     }
 
+    /// Moves the window, and with it the frame allocator's metadata, which lies in it. On x86_64 the window's place
+    /// depends on the mode.
+    ///
+    /// # Safety
+    /// The metadata's frames lie in both windows, and `window` is all that [`Window::new`] asks for.
+    ///
+    /// # Panics
+    /// If the metadata does not lie in the present window.
+    pub unsafe fn move_window(&mut self, window: Window) {
+        // SAFETY: the same words, seen through the new window, by this function's contract.
+        unsafe { self.frames.move_metadata(|at| window.at(self.window.frame_at(at))) };
+        self.window = window;
+    }
+
     /// Takes back a frame that [`table`](Self::table) gave.
     ///
     /// # Panics

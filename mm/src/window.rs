@@ -41,6 +41,17 @@ impl Window {
         self.base.wrapping_add(((frame.0 - self.frames.first.0) as usize) << PAGE_SHIFT)
     }
 
+    /// The frame that is shown at `at`, which must be the first byte of one.
+    ///
+    /// # Panics
+    /// If the window shows no frame there.
+    pub fn frame_at(&self, at: *const u8) -> Frame {
+        let bytes = (at as usize).wrapping_sub(self.base as usize);
+        let frame = self.frames.first.offset(bytes as u64 >> PAGE_SHIFT);
+        assert!(self.frames.contains(frame), "an address outside the window");
+        frame
+    }
+
     /// Where the byte at `address` lies, if the window shows it.
     pub fn byte(&self, address: PhysAddr) -> Option<*mut u8> {
         let frame = address.frame();

@@ -102,6 +102,18 @@ impl Frames {
         Ok(Self { meta: metadata, zones, count, runs: at as usize, run_count: runs.len() })
     }
 
+    /// Moves the metadata's address, not its contents: `moved` tells where what lies at an address lies from now on.
+    ///
+    /// # Safety
+    /// The new address shows the same memory, writable, for as long as the allocator lives, and the metadata begins
+    /// at the start of a frame.
+    pub unsafe fn move_metadata(&mut self, moved: impl FnOnce(*mut u8) -> *mut u8) {
+        let meta = core::mem::take(&mut self.meta);
+        let at = moved(meta.as_mut_ptr().cast()).cast();
+        // SAFETY: the same words at another address, by this function's contract; the old slice is gone.
+        self.meta = unsafe { core::slice::from_raw_parts_mut(at, meta.len()) };
+    }
+
     /// Takes a block of `order` that lies wholly below the frame `below` ([`ANYWHERE`](Self::ANYWHERE): no limit).
     ///
     /// # Errors
