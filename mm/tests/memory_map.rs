@@ -1,0 +1,238 @@
+//! The memory map against a model that knows one kind a page and nothing of regions.
+
+use mm::{Frame, FrameRun, Kind, Losses, MemoryMap, PAGE_SIZE, PhysAddr, Region};
+
+const KINDS: [Kind; 9] = [
+    Kind::Usable,
+    Kind::Metadata,
+    Kind::Image,
+    Kind::Module,
+    Kind::BootInfo,
+    Kind::AcpiReclaimable,
+    Kind::AcpiNvs,
+    Kind::Reserved,
+    Kind::Bad,
+];
+
+/// xorshift64*: enough for choosing test cases.
+struct Rng(u64);
+
+impl Rng {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % bound
+    }
+}
+
+/// One kind a page, for the first pages of memory.
+struct Model(Vec<Option<Kind>>);
+
+impl Model {
+    fn insert(&mut self, start: u64, bytes: u64, kind: Kind) {
+        for (page, seen) in self.0.iter_mut().enumerate() {
+            let (first, behind) = (page as u64 * 4096, (page as u64 + 1) * 4096);
+            let whole = start <= first && behind <= start + bytes;
+            let touched = bytes > 0 && start < behind && first < start + bytes;
+            if if kind == Kind::Usable { whole } else { touched } {
+                *seen = Some(seen.map_or(kind, |seen| seen.max(kind)));
+            }
+        }
+    }
+
+    fn count(&self, counts: impl Fn(Kind) -> bool) -> u64 {
+        self.0.iter().filter(|kind| kind.is_some_and(&counts)).count() as u64
+    }
+}
+
+/// Sorted, disjoint, whole pages, nothing empty, and nothing apart that belongs together.
+fn assert_in_order(map: &MemoryMap) {
+    let regions: Vec<Region> = map.iter().copied().collect();
+    for region in &regions {
+        assert!(region.start < region.end, "{region:?} is empty");
+        assert!(region.start.0 % PAGE_SIZE == 0 && region.end.0 % PAGE_SIZE == 0, "{region:?} cuts a page");
+    }
+    for pair in regions.windows(2) {
+        assert!(pair[0].end <= pair[1].start, "{pair:?} overlap or are not sorted");
+        assert!(pair[0].end < pair[1].start || pair[0].kind != pair[1].kind, "{pair:?} are one region");
+    }
+}
+
+fn pages(runs: impl Iterator<Item = FrameRun>) -> Vec<u64> {
+    runs.flat_map(|run| run.first.0..run.end().0).collect()
+}
+
+fn chosen(model: &Model, of: impl Fn(Kind) -> bool) -> Vec<u64> {
+    (0..model.0.len() as u64).filter(|page| model.0[*page as usize].is_some_and(&of)).collect()
+}
+
+fn random_region(rng: &mut Rng, universe: u64) -> (u64, u64, Kind) {
+    // Half of the edges lie on a page's edge, because that is where neighbours meet.
+    let mut edge = || match rng.below(2) {
+        0 => rng.below(universe + 1) * 4096,
+        _ => rng.below(universe * 4096),
+    };
+    let (a, b) = (edge(), edge());
+    let reach = 4096 * (1 + rng.below(universe));
+    (a.min(b), a.abs_diff(b).min(reach), KINDS[rng.below(9) as usize])
+}
+
+#[test]
+fn agrees_with_a_map_of_single_pages() {
+    let mut rng = Rng(0x5EED);
+    for round in 0..3000 {
+        let universe = 4 + rng.below(120);
+        let regions = rng.below(40);
+        let mut storage = vec![Region::default(); 2 * regions as usize + 4];
+        let mut map = MemoryMap::new(&mut storage);
+        let mut model = Model(vec![None; universe as usize]);
+        for _ in 0..regions {
+            let (start, bytes, kind) = random_region(&mut rng, universe);
+            map.insert(PhysAddr(start), bytes, kind);
+            model.insert(start, bytes, kind);
+            assert_in_order(&map);
+        }
+        for page in 0..universe + 2 {
+            let wanted = model.0.get(page as usize).copied().flatten();
+            assert_eq!(map.kind_of(Frame(page)), wanted, "round {round}, page {page}");
+        }
+        assert_eq!(pages(map.usable_runs()), chosen(&model, |kind| kind == Kind::Usable));
+        assert_eq!(pages(map.ram_runs()), chosen(&model, Kind::is_ram));
+        let runs: Vec<FrameRun> = map.ram_runs().collect();
+        assert!(runs.windows(2).all(|pair| pair[0].end() < pair[1].first), "{runs:?} could be longer");
+        assert_eq!(map.total_usable_kib(), 4 * model.count(|kind| kind == Kind::Usable));
+        assert_eq!(map.total_ram_kib(), 4 * model.count(Kind::is_ram));
+        assert_eq!(map.losses(), Losses::default());
+    }
+}
+
+#[test]
+fn the_order_of_insertion_does_not_matter() {
+    let mut rng = Rng(77);
+    for _ in 0..500 {
+        let mut regions: Vec<_> = (0..30).map(|_| random_region(&mut rng, 64)).collect();
+        let mut maps = Vec::new();
+        for _ in 0..2 {
+            let mut storage = vec![Region::default(); 64];
+            let mut map = MemoryMap::new(&mut storage);
+            for (start, bytes, kind) in &regions {
+                map.insert(PhysAddr(*start), *bytes, *kind);
+            }
+            maps.push(map.iter().copied().collect::<Vec<_>>());
+            regions.reverse();
+        }
+        assert_eq!(maps[0], maps[1]);
+    }
+}
+
+#[test]
+fn a_full_map_loses_usable_ram_and_nothing_else() {
+    let mut rng = Rng(4242);
+    let mut lossy = 0;
+    for round in 0..4000 {
+        let universe = 64;
+        let mut storage = vec![Region::default(); 4 + rng.below(10) as usize];
+        let mut map = MemoryMap::new(&mut storage);
+        let mut model = Model(vec![None; universe as usize]);
+        for _ in 0..30 {
+            let (start, bytes, kind) = random_region(&mut rng, universe);
+            let (bytes, kind) = (bytes.min(3 * 4096), if rng.below(3) == 0 { Kind::Usable } else { kind });
+            map.insert(PhysAddr(start), bytes, kind);
+            model.insert(start, bytes, kind);
+            assert_in_order(&map);
+        }
+        for (page, wanted) in model.0.iter().enumerate() {
+            let found = map.kind_of(Frame(page as u64));
+            match wanted {
+                None => assert_ne!(found, Some(Kind::Usable), "round {round}: page {page} was invented"),
+                Some(Kind::Usable) => {}
+                wanted => assert!(found >= *wanted, "round {round}: page {page} is {found:?} and not {wanted:?}"),
+            }
+        }
+        let lost = chosen(&model, |kind| kind == Kind::Usable).len() - pages(map.usable_runs()).len();
+        assert!(lost == 0 || map.losses() != Losses::default() || map.total_usable_kib() == 0);
+        lossy += u32::from(map.losses().dropped > 0);
+    }
+    assert!(lossy > 1000, "the storage was full in {lossy} rounds only");
+}
+
+#[test]
+fn the_smallest_runs_are_forgotten_first_and_counted() {
+    let mut storage = [Region::default(); 4];
+    let mut map = MemoryMap::new(&mut storage);
+    for (page, count) in [(0u64, 8u64), (10, 2), (20, 4), (30, 16)] {
+        map.insert(PhysAddr(page * 4096), count * 4096, Kind::Usable);
+    }
+    // Too small to be worth another's place.
+    map.insert(PhysAddr(50 * 4096), 4096, Kind::Usable);
+    assert_eq!(map.losses(), Losses { dropped: 1, dropped_bytes: 4096, clamped: 0 });
+    // Worth the place of the two pages at 10.
+    map.insert(PhysAddr(60 * 4096), 3 * 4096, Kind::Usable);
+    assert_eq!(map.losses(), Losses { dropped: 2, dropped_bytes: 3 * 4096, clamped: 0 });
+    // What is reserved gets a place whatever it costs: here the three pages at 60.
+    map.insert(PhysAddr(70 * 4096), 4096, Kind::Reserved);
+    assert_eq!(map.losses(), Losses { dropped: 3, dropped_bytes: 6 * 4096, clamped: 0 });
+    assert_eq!(map.total_usable_kib(), 4 * (8 + 4 + 16));
+    assert_eq!(map.kind_of(Frame(70)), Some(Kind::Reserved));
+}
+
+#[test]
+fn wraps_are_clamped_and_empty_regions_are_nothing() {
+    let mut storage = [Region::default(); 8];
+    let mut map = MemoryMap::new(&mut storage);
+    map.insert(PhysAddr(0x5000), 0, Kind::Reserved);
+    map.insert(PhysAddr(u64::MAX), 0, Kind::Usable);
+    assert_eq!(map.iter().count(), 0);
+    assert_eq!(map.losses(), Losses::default());
+
+    map.insert(PhysAddr(u64::MAX), u64::MAX, Kind::Bad);
+    assert_eq!((map.iter().count(), map.losses().clamped), (0, 1));
+    map.insert(PhysAddr(0x1800), u64::MAX, Kind::Usable);
+    let all = Region { start: PhysAddr(0x2000), end: PhysAddr(1 << 52), kind: Kind::Usable };
+    assert_eq!((map.iter().copied().collect::<Vec<_>>(), map.losses().clamped), (vec![all], 2));
+    map.reserve(PhysAddr(0x9000), PhysAddr(0x8000), Kind::Image);
+    assert_eq!(map.iter().count(), 1, "an end before the start is an empty region");
+    map.reserve(PhysAddr((1 << 52) - 1), PhysAddr(1 << 52), Kind::Image);
+    assert_eq!(map.kind_of(Frame((1 << 40) - 1)), Some(Kind::Image));
+    assert_eq!(map.losses().clamped, 2, "the last byte there can be is no reason to complain");
+}
+
+#[test]
+fn what_the_cpu_cannot_reach_is_cut_off() {
+    const GIB: u64 = 1 << 30;
+    let mut storage = [Region::default(); 8];
+    let mut map = MemoryMap::new(&mut storage);
+    map.insert(PhysAddr(0), 3 * GIB, Kind::Usable);
+    map.insert(PhysAddr(3 * GIB), GIB / 2, Kind::Reserved);
+    map.insert(PhysAddr(3 * GIB + GIB / 2), 2 * GIB, Kind::Usable);
+    map.insert(PhysAddr(8 * GIB), GIB, Kind::Usable);
+    map.insert(PhysAddr(1012 * GIB), 12 * GIB, Kind::Reserved);
+    assert_eq!(map.cut_at(36), 0, "what is reserved up there is no loss");
+    assert_eq!(map.iter().last().map(|region| region.end.0), Some(9 * GIB));
+    assert_eq!(map.cut_at(32), 2 * GIB + GIB / 2);
+    assert_eq!(map.total_usable_kib(), (3 * GIB + GIB / 2) / 1024);
+    map.insert(PhysAddr(4 * GIB - 4096), 8192, Kind::Module);
+    assert_eq!(map.iter().last().map(|region| region.end.0), Some(4 * GIB), "the cut holds for what comes later");
+    assert_eq!(map.cut_at(64), 0, "and no later one takes it back");
+    map.insert(PhysAddr(4 * GIB), GIB, Kind::Usable);
+    assert_eq!(map.kind_of(Frame(4 * GIB / 4096)), None);
+}
+
+#[test]
+fn thousands_of_overlapping_regions_are_no_trouble() {
+    let mut rng = Rng(99);
+    let inputs: Vec<_> = (0..4000).map(|_| random_region(&mut rng, 3000)).collect();
+    let mut storage = vec![Region::default(); 2 * inputs.len() + 1];
+    let mut map = MemoryMap::new(&mut storage);
+    let mut model = Model(vec![None; 3000]);
+    for (start, bytes, kind) in inputs {
+        let bytes = bytes.min(50 * 4096);
+        map.insert(PhysAddr(start), bytes, kind);
+        model.insert(start, bytes, kind);
+    }
+    assert_in_order(&map);
+    for page in 0..3000 {
+        assert_eq!(map.kind_of(Frame(page)), model.0[page as usize]);
+    }
+}
