@@ -1,0 +1,66 @@
+//! Whether this CPU takes interrupts, and waiting for one.
+
+use core::arch::asm;
+
+/// EFLAGS.IF.
+const IF: usize = 1 << 9;
+
+/// Whether maskable interrupts are taken.
+pub fn enabled() -> bool {
+    let flags: usize;
+    // SAFETY: reads the flags by way of the stack.
+    unsafe {
+        #[cfg(target_arch = "x86")]
+        asm!("pushfd", "pop {}", out(reg) flags, options(preserves_flags));
+        #[cfg(target_arch = "x86_64")]
+        asm!("pushfq", "pop {}", out(reg) flags, options(preserves_flags));
+    }
+    flags & IF != 0
+}
+
+/// Takes no maskable interrupts from here on.
+pub fn disable() {
+    // SAFETY: later is always early enough for an interrupt.
+    unsafe { asm!("cli", options(nostack, preserves_flags)) };
+}
+
+/// Takes maskable interrupts from here on.
+///
+/// # Safety
+/// The IDT must be loaded, and nothing that a handler needs may be locked here.
+pub unsafe fn enable() {
+    // SAFETY: the caller's promise.
+    unsafe { asm!("sti", options(nostack, preserves_flags)) };
+}
+
+/// Runs `f` with maskable interrupts off, and then leaves them as they were.
+pub fn without<R>(f: impl FnOnce() -> R) -> R {
+    let on = enabled();
+    disable();
+    let result = f();
+    if on {
+        // SAFETY: they were on when this was called, so they may be.
+        unsafe { enable() };
+    }
+    result
+}
+
+/// Does nothing until the next interrupt, as cheaply as the CPU can. With interrupts off it returns at once: nothing
+/// would wake it.
+pub fn wait() {
+    if enabled() {
+        // SAFETY: interrupts are on, so the CPU wakes up again.
+        unsafe { asm!("hlt", options(nomem, nostack, preserves_flags)) };
+    } else {
+        core::hint::spin_loop();
+    }
+}
+
+/// Stops this CPU for good.
+pub fn halt() -> ! {
+    disable();
+    loop {
+        // SAFETY: stopping is what is asked for. The loop is for those interrupts that cannot be shut out.
+        unsafe { asm!("hlt", options(nomem, nostack, preserves_flags)) };
+    }
+}

@@ -1,0 +1,36 @@
+//! What the CPU and the PC around it can do.
+//!
+//! The names are the same for i686 and x86_64; what stands behind them is picked when this is compiled, because a
+//! binary knows its architecture. (What it does not know, the paging mode, is picked at run time and is no matter of
+//! this crate: it enters whatever root it is given.) Control registers, CPUID, model-specific registers, `invlpg`,
+//! I/O ports and `asm!` stand here and in the boot stub and nowhere else.
+//!
+//! Everything runs in ring 0, so reading a register is safe. What can take the ground from under running code is an
+//! `unsafe fn` that says what it needs. The oldest CPU is a 486 without CPUID, and nothing is executed that CPUID does
+//! not offer: not even CR4 is read on a CPU without it.
+//!
+//! - [`cpu`]: what this CPU offers, and switching on what the tables rely on;
+//! - [`tlb`]: forgetting translations;
+//! - [`interrupts`]: on, off, waiting;
+//! - [`serial`], [`vga`]: consoles, of which any may be missing;
+//! - [`power`]: restart and power off.
+#![no_std]
+
+pub mod cpu;
+mod cpuid;
+pub mod interrupts;
+pub mod power;
+mod registers;
+pub mod serial;
+pub mod tlb;
+pub mod vga;
+
+/// Where physical address 0 lies in the mapping that the kernel is linked for: a symbol's physical address is its
+/// virtual one less this.
+#[cfg(target_arch = "x86")]
+pub const KERNEL_OFFSET: u64 = 0xC000_0000;
+
+/// Where physical address 0 lies in the mapping that the kernel is linked for: a symbol's physical address is its
+/// virtual one less this.
+#[cfg(target_arch = "x86_64")]
+pub const KERNEL_OFFSET: u64 = 0xFFFF_FFFF_8000_0000;
