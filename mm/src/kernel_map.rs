@@ -5,7 +5,7 @@
 //! what it offers afterwards (user pages, devices, a temporary window) cannot touch them.
 
 use crate::{Cache, Frame, FrameRun, Layout, MapError, MapRequest, Mapping, Memory, Mmu, OwnedFrames};
-use crate::{PAGE_SHIFT, PageFlags, PageMap, PageRange, Paging, PhysAddr, Pte, Report, Rights, Stale, VirtAddr};
+use crate::{PAGE_SHIFT, PageFlags, PageMap, PageRange, Paging, PhysAddr, Pte, Report, Rights, Stale, VirtAddr, Window};
 
 /// A part of the kernel's image: consecutive pages, frames and one kind of rights.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +40,8 @@ pub struct KernelMap {
     next: VirtAddr,
     /// Frames beyond the aperture are looked at through this page.
     window: VirtAddr,
+    /// The frame after the last that the aperture shows.
+    shown: Frame,
     live: bool,
 }
 
@@ -62,7 +64,7 @@ impl KernelMap {
         let map = PageMap::new(memory, paging)?;
         let window = layout.dynamic.start;
         let next = window.offset(2 * crate::PAGE_SIZE);
-        let mut kernel = Self { map, layout, sections, areas: [None; AREAS], next, window, live: false };
+        let mut kernel = Self { map, layout, sections, areas: [None; AREAS], next, window, shown: Frame(0), live: false };
         match kernel.lay(memory, ram) {
             Ok(()) => Ok(kernel),
             Err(error) => {
@@ -108,6 +110,7 @@ impl KernelMap {
             self.map.map(memory, &MapRequest { range, first: Frame(at), flags })?;
             at = next;
         }
+        self.shown = self.shown.max(Frame(end));
         Ok(())
     }
 
@@ -172,6 +175,16 @@ impl KernelMap {
     /// It must be true.
     pub const unsafe fn set_live(&mut self, live: bool) {
         self.live = live;
+    }
+
+    /// The aperture as a window, holes and all.
+    ///
+    /// # Safety
+    /// This tree is live for as long as the window is used, and only frames of RAM are looked for in it.
+    pub unsafe fn aperture(&self) -> Window {
+        let base = self.layout.aperture.start.0 as usize as *mut u8;
+        // SAFETY: the tree maps every run of RAM below `shown` at its place; the rest by this function's contract.
+        unsafe { Window::new(base, FrameRun::between(Frame(0), self.shown)) }
     }
 
     /// What lies at `va`, in a word: the name of a section, of a device, of a region.

@@ -2,6 +2,9 @@
 
 use crate::{Frame, Frames, MapError, PAGE_SIZE, Window};
 
+/// The first frame above 4 GiB.
+const ROOT_END: Frame = Frame(1 << 20);
+
 /// The window and the frame allocator: everything that a change to page tables needs besides the tables.
 pub struct Memory {
     /// The frames that can be reached by pointer. Page tables come from among them.
@@ -17,7 +20,20 @@ impl Memory {
     /// [`MapError::NoMemory`] if the window has no free frame left.
     #[cold]
     pub fn table(&mut self) -> Result<Frame, MapError> {
-        let frame = self.frames.alloc(0, self.window.frames().end()).map_err(|_| MapError::NoMemory)?;
+        self.zeroed(self.window.frames().end())
+    }
+
+    /// A zeroed frame inside the window and below 4 GiB, for a root: a CPU that switches its mode, or starts, loads
+    /// CR3 while it has 32 bits (SDM vol. 3A, 10.8.5.3).
+    ///
+    /// # Errors
+    /// [`MapError::NoMemory`] if there is none.
+    pub fn root_table(&mut self) -> Result<Frame, MapError> {
+        self.zeroed(self.window.frames().end().min(ROOT_END))
+    }
+
+    fn zeroed(&mut self, below: Frame) -> Result<Frame, MapError> {
+        let frame = self.frames.alloc(0, below).map_err(|_| MapError::NoMemory)?;
         // SAFETY: the allocator has just made the frame ours alone, and `at` checked that the window shows it.
         unsafe { self.window.at(frame).write_bytes(0, PAGE_SIZE as usize) };
         Ok(frame)

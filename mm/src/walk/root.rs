@@ -4,7 +4,7 @@ use super::Table;
 use crate::{Format, Frame, Level, Limits, MapError, Memory, Pte, Rights};
 
 pub(crate) fn new_root<F: Format>(memory: &mut Memory, limits: &Limits) -> Result<Frame, MapError> {
-    let frame = memory.table()?;
+    let frame = memory.root_table()?;
     let root = Table::<F>::root(&memory.window, frame);
     if F::INFO.root_is_registers {
         // The CPU reads PAE's root entries when CR3 is loaded and not again. With all directories in place from

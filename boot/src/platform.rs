@@ -1,0 +1,102 @@
+//! The machine, as the kernel asks for it: [`kernel::Platform`] by way of `arch`.
+
+use arch::{cpu, mode, power, serial, tlb, vga};
+use kernel::{CpuFacts, Platform, Registers};
+use mm::{KernelMap, MapError, Memory, Mmu};
+
+use crate::heap;
+
+/// This PC.
+pub struct Pc;
+
+/// The one there is.
+pub static PC: Pc = Pc;
+
+static MMU: tlb::Cpu = tlb::Cpu;
+
+impl Platform for Pc {
+    fn write(&self, bytes: &[u8]) {
+        serial::write(bytes);
+        vga::write(bytes);
+    }
+
+    fn read(&self) -> Option<u8> {
+        serial::read()
+    }
+
+    fn pause(&self) {
+        arch::interrupts::wait();
+    }
+
+    fn mmu(&self) -> &dyn Mmu {
+        &MMU
+    }
+
+    fn registers(&self) -> Registers {
+        let live = mode::current();
+        Registers { cr0: live.cr0, cr3: live.cr3, cr4: live.cr4, efer: live.efer }
+    }
+
+    fn cpu(&self) -> CpuFacts {
+        let cpu = cpu::describe();
+        CpuFacts {
+            vendor: cpu.vendor,
+            brand: cpu.brand,
+            signature: (cpu.family, cpu.model, cpu.stepping),
+            features: &cpu.features,
+        }
+    }
+
+    fn heap(&self) -> (usize, usize) {
+        heap::usage()
+    }
+
+    fn enter(&self, from: &mut KernelMap, to: &mut KernelMap, memory: &mut Memory) -> Result<bool, MapError> {
+        let page = mode::trampoline().frame();
+        from.map_identity(memory, page)?;
+        if let Err(error) = to.map_identity(memory, page) {
+            from.unmap_identity(memory, page, &MMU)?;
+            return Err(error);
+        }
+        // SAFETY: both trees are kernel maps: they map the image and the stack on which this runs at the same
+        // addresses, and now the page on which the mode is switched. The root comes from the window, below 4 GiB.
+        let kept = unsafe { enter(to, memory) };
+        // SAFETY: CR3 points to `to` now.
+        unsafe {
+            from.set_live(false);
+            to.set_live(true);
+        }
+        to.unmap_identity(memory, page, &MMU)?;
+        from.unmap_identity(memory, page, &MMU)?;
+        Ok(kept)
+    }
+
+    fn reboot(&self) -> ! {
+        power::reboot()
+    }
+
+    fn power_off(&self) {
+        power::power_off();
+    }
+
+    fn exit(&self, passed: bool) {
+        power::debug_exit(if passed { 0x10 } else { 0x11 });
+    }
+}
+
+/// Loads the tree `to` in its mode, and looks at memory through its aperture from then on. Tells whether all
+/// registers that a function must preserve were preserved.
+///
+/// # Safety
+/// The live tree and `to` both map the image, the stack and the page on which the mode is switched, at the same
+/// addresses.
+pub unsafe fn enter(to: &KernelMap, memory: &mut Memory) -> bool {
+    let paging = to.tables().paging();
+    let xpa = core::ptr::eq(paging.routines, mm::FAMILY.xpa);
+    // SAFETY: by this function's contract.
+    let kept = unsafe { mode::enter_checked(to.tables().root(), xpa) };
+    // SAFETY: `to` is live from here on, frames come from the allocator, which was given RAM only, and the
+    // allocator's metadata lies in RAM.
+    unsafe { memory.move_window(to.aperture()) };
+    kept
+}
