@@ -7,6 +7,12 @@ use crate::symbols;
 /// More calls than this are not printed: a damaged chain may be a ring.
 const DEEPEST: usize = 32;
 
+/// The frame pointer of whoever calls this.
+#[inline(always)]
+pub fn here() -> usize {
+    arch::cpu::frame_pointer()
+}
+
 /// Prints the calls that led to the frame whose frame pointer is `frame`, `within` being the memory in which
 /// stacks lie. A chain that leaves it, or does not go upwards, ends there.
 ///
