@@ -7,7 +7,8 @@ use core::fmt;
 pub enum MapError {
     /// An address of the range is not canonical in this mode.
     NotCanonical,
-    /// The range begins in the lower half and ends in the upper one.
+    /// The range begins in the user half and ends in the kernel half: across the canonical hole, or on i686
+    /// across 0xC0000000. No mapping belongs to both.
     CrossesHole,
     /// The range runs past the end of the address space.
     Wraps,
@@ -33,7 +34,7 @@ impl fmt::Display for MapError {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
             MapError::NotCanonical => "not a canonical address in this mode",
-            MapError::CrossesHole => "the range crosses the canonical hole",
+            MapError::CrossesHole => "the range crosses from the user half into the kernel half",
             MapError::Wraps => "the range runs past the end of the address space",
             MapError::Misaligned => "the address is not the start of a page",
             MapError::Empty => "the range is empty",

@@ -101,8 +101,8 @@ impl PagingInfo {
         if self.va_bits == 32 { VirtAddr(0xC000_0000) } else { self.canonicalise(1 << (self.va_bits - 1)) }
     }
 
-    /// Says what is wrong with a range, if anything: empty, misaligned, wrapping, not canonical, across
-    /// the hole, or in the self-map.
+    /// Says what is wrong with a range, if anything: empty, misaligned, wrapping, not canonical, in both
+    /// halves, or in the self-map.
     ///
     /// # Errors
     /// Each of the conditions named, by its own [`MapError`].
@@ -116,17 +116,19 @@ impl PagingInfo {
         if !self.is_canonical(range.start) {
             return Err(MapError::NotCanonical);
         }
-        let first = self.page_number(range.start);
-        if range.pages > self.page_count() - first {
+        // Counted with the canonical hole: a range is consecutive bytes, wherever they are.
+        let address_bits = if self.va_bits == 32 { 32 } else { 64 };
+        if range.pages > (1 << (address_bits - PAGE_SHIFT)) - (range.start.0 >> PAGE_SHIFT) {
             return Err(MapError::Wraps);
         }
-        if !self.is_canonical(range.last_byte()) {
+        let last = range.last_byte();
+        if !self.is_canonical(last) {
             return Err(MapError::NotCanonical);
         }
-        let half = self.page_count() / 2;
-        if self.va_bits > 32 && first < half && first + range.pages > half {
+        if range.start.0 < self.kernel_half().0 && last.0 >= self.kernel_half().0 {
             return Err(MapError::CrossesHole);
         }
+        let first = self.page_number(range.start);
         let own = self.page_number(self.self_map_base());
         if first < own + self.self_map_pages() && own < first + range.pages {
             return Err(MapError::SelfMap);

@@ -40,13 +40,12 @@ pub(crate) fn map<F: Format>(
     Ok(())
 }
 
-/// What `flags` come to for a page on this CPU. A global page in the user half would outlive its address
-/// space, so there is none.
+/// What `flags` come to for the half of `page` on this CPU. A global page in the user half would outlive its
+/// address space, so there is none; ring 3 has no business in the kernel half, where a large page of pml2 or pml3
+/// has no table above it to say so.
 pub(super) fn effective<F: Format>(limits: &Limits, flags: PageFlags, page: u64) -> PageFlags {
     let mut effective = limits.effective(flags);
-    if !in_kernel_half::<F>(page) {
-        effective.rights.remove(Rights::GLOBAL);
-    }
+    effective.rights.remove(if in_kernel_half::<F>(page) { Rights::USER } else { Rights::GLOBAL });
     effective
 }
 
