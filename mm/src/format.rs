@@ -48,6 +48,9 @@ pub trait Format: 'static {
     /// The shape.
     const INFO: PagingInfo;
 
+    /// The shape, as a token that outlives the walk refers to it.
+    const SHAPE: &'static PagingInfo = &Self::INFO;
+
     /// The bits of an entry that hold a frame's address.
     const ADDRESS: u64 = (u64::MAX >> (64 - Self::INFO.phys_bits)) & !(crate::PAGE_SIZE - 1);
 

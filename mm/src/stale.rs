@@ -1,6 +1,6 @@
 //! What a change leaves behind in the CPU's caches, and the duty to flush it.
 
-use crate::{Chain, Frame, Memory, PAGE_SIZE, PageRange, VirtAddr};
+use crate::{Chain, Frame, Level, Memory, PAGE_SIZE, PageRange, PagingInfo, VirtAddr};
 
 /// The part of a CPU that remembers translations. `arch` implements it with `invlpg` and CR3; the tests
 /// implement it with a TLB that remembers everything it may.
@@ -24,30 +24,56 @@ const FLUSH_ALL_BEYOND: u64 = 33;
 ///
 /// The CPU may go on using both until they are flushed, so the tables are given back only afterwards. A
 /// change from absent to present leaves nothing behind: x86 caches no absent entry (SDM vol. 3A, 4.10.2.3).
+///
+/// An entry above level 1 is translated in the self-map too, where it stands for a page: what was seen there
+/// of the table, or of the large page, that it named is stale as well.
 #[must_use = "the CPU goes on using the old translations until they are flushed"]
 pub struct Stale {
+    info: &'static PagingInfo,
     range: PageRange,
-    /// The smallest page that was changed, in 4 KiB pages: one INVLPG drops a page of any size.
+    /// The smallest piece of the range that one changed entry covers, in 4 KiB pages: one INVLPG drops a page
+    /// of any size.
     stride: u64,
+    /// The highest level at which an entry was changed.
+    level: Level,
     global: bool,
+    /// Tables without entries.
     tables: Chain,
+    /// Tables whose pages are mapped by one large page now: a CPU that still walks them finds them as they were.
+    merged: Chain,
 }
 
 impl Stale {
-    pub(crate) const fn new(range: PageRange) -> Self {
-        Self { range, stride: u64::MAX, global: false, tables: Chain::new() }
+    pub(crate) const fn new(info: &'static PagingInfo, range: PageRange) -> Self {
+        let (tables, merged) = (Chain::new(), Chain::of_full_tables());
+        Self { info, range, stride: u64::MAX, level: 1, global: false, tables, merged }
     }
 
-    /// Notes that a leaf of `pages` 4 KiB pages was changed.
+    /// Notes that an entry at `level`, to which `pages` of the range belong, was changed.
     #[inline]
-    pub(crate) fn note(&mut self, pages: u64, global: bool) {
+    pub(crate) fn note(&mut self, level: Level, pages: u64, global: bool) {
         self.stride = if pages < self.stride { pages } else { self.stride };
         self.global |= global;
+        self.note_level(level);
     }
 
-    /// Takes a table that has just been unlinked.
-    pub(crate) fn hold(&mut self, memory: &Memory, table: Frame) {
+    /// Notes that an entry at `level` names something else now.
+    #[inline]
+    pub(crate) fn note_level(&mut self, level: Level) {
+        self.level = if level > self.level { level } else { self.level };
+    }
+
+    /// Takes an empty table that has just been unlinked from an entry at `level`, to which `pages` of the range
+    /// belong.
+    pub(crate) fn hold(&mut self, memory: &Memory, table: Frame, level: Level, pages: u64) {
+        self.note(level, pages, false);
         self.tables.push(memory, table);
+    }
+
+    /// Takes a table in whose place a large page has just been put.
+    pub(crate) fn hold_merged(&mut self, memory: &Memory, table: Frame, level: Level) {
+        self.note_level(level);
+        self.merged.push(memory, table);
     }
 
     /// The pages whose translations may be stale.
@@ -62,23 +88,28 @@ impl Stale {
 
     /// How many page tables wait to be given back.
     pub const fn tables_held(&self) -> u64 {
-        self.tables.len()
+        self.tables.len() + self.merged.len()
     }
 
     /// Flushes what is stale on this CPU and then gives the tables back to `memory`.
     pub fn flush(self, memory: &mut Memory, mmu: &dyn Mmu) {
         let stride = self.stride.min(self.range.pages).max(1);
-        let flushes = self.range.pages.div_ceil(stride);
-        if flushes <= FLUSH_ALL_BEYOND {
-            for n in 0..flushes {
-                mmu.flush_page(self.range.start.offset(n * stride * PAGE_SIZE));
+        let places = self.range.pages.div_ceil(stride);
+        // For each place: the page, and what the self-map shows of it at every level below the highest changed.
+        if places.saturating_mul(self.level.into()) <= FLUSH_ALL_BEYOND {
+            for n in 0..places {
+                let va = self.range.start.offset(n * stride * PAGE_SIZE);
+                mmu.flush_page(va);
+                for level in 1..self.level {
+                    mmu.flush_page(self.info.entry_address(va, level));
+                }
             }
         } else if self.global {
             mmu.flush_all();
         } else {
             mmu.flush_local();
         }
-        self.tables.give_back(memory);
+        self.give_back(memory);
     }
 
     /// Gives the tables back without a flush.
@@ -87,6 +118,11 @@ impl Stale {
     /// No CPU has walked the tables since they were last flushed as a whole: the root was never loaded
     /// into CR3, or is loaded no more and its address space has been flushed.
     pub unsafe fn forget(self, memory: &mut Memory) {
+        self.give_back(memory);
+    }
+
+    fn give_back(self, memory: &mut Memory) {
         self.tables.give_back(memory);
+        self.merged.give_back(memory);
     }
 }

@@ -20,7 +20,7 @@ pub(crate) fn protect<F: Format>(
     all_mapped(&memory.window, root, pages)?;
     let spare = take(memory, tables_to_split(&memory.window, root, pages))?;
     let flags = effective::<F>(limits, flags, pages.first);
-    let mut change = Change { memory, stale: Stale::new(range), spare, flags };
+    let mut change = Change { memory, stale: Stale::new(F::SHAPE, range), spare, flags };
     change.table(root, pages);
     Ok(change.stale)
 }
@@ -43,9 +43,10 @@ impl Change<'_> {
                     let used = raw & (bit::ACCESSED | bit::DIRTY);
                     let bits = F::leaf_bits(self.flags, table.level);
                     table.store(part.index, frame.0 << PAGE_SHIFT | bits | used);
-                    self.stale.note(part.pages.count(), raw & bit::GLOBAL != 0);
+                    self.stale.note(table.level, part.pages.count(), raw & bit::GLOBAL != 0);
                 }
                 Pte::Leaf(frame, flags) => {
+                    self.stale.note_level(table.level);
                     let next = split_entry(self.memory, table, part, (frame, flags), &mut self.spare);
                     self.table(next, part.pages);
                 }

@@ -11,7 +11,7 @@ pub(crate) fn split<F: Format>(memory: &mut Memory, root: Frame, range: PageRang
     let pages = Pages::of::<F>(range);
     let root = Table::<F>::root(&memory.window, root);
     let mut spare = take(memory, tables_to_split(&memory.window, root, pages))?;
-    let mut stale = Stale::new(range);
+    let mut stale = Stale::new(F::SHAPE, range);
     split_ends(memory, root, pages, &mut spare, &mut stale);
     Ok(stale)
 }
@@ -49,7 +49,7 @@ fn split_ends<F: Format>(memory: &Memory, table: Table<F>, pages: Pages, spare: 
             Pte::Absent => {}
             Pte::Leaf(frame, flags) => {
                 // A page each: the range may begin and end anywhere in the large pages that it crosses into.
-                stale.note(1, flags.rights.contains(Rights::GLOBAL));
+                stale.note(table.level, 1, flags.rights.contains(Rights::GLOBAL));
                 let next = split_entry(memory, table, part, (frame, flags), spare);
                 split_ends(memory, next, part.pages, spare, stale);
             }
@@ -89,7 +89,7 @@ pub(crate) fn merge<F: Format>(
     range: PageRange,
 ) -> Result<Stale, MapError> {
     F::INFO.check(range)?;
-    let mut stale = Stale::new(range);
+    let mut stale = Stale::new(F::SHAPE, range);
     let root = Table::<F>::root(&memory.window, root);
     merge_below(memory, root, limits.top_leaf, Pages::of::<F>(range), &mut stale);
     Ok(stale)
@@ -109,8 +109,8 @@ fn merge_below<F: Format>(memory: &Memory, table: Table<F>, top_leaf: Level, pag
         if let Some((first, flags, used)) = uniform(next) {
             let bits = F::leaf_bits(flags, table.level);
             table.store(part.index, first.0 << PAGE_SHIFT | bits | used);
-            stale.note(F::INFO.pages(next.level), flags.rights.contains(Rights::GLOBAL));
-            stale.hold(memory, frame);
+            stale.note(next.level, F::INFO.pages(next.level), flags.rights.contains(Rights::GLOBAL));
+            stale.hold_merged(memory, frame, table.level);
         }
     }
 }
@@ -133,7 +133,7 @@ fn uniform<F: Format>(table: Table<F>) -> Option<(Frame, PageFlags, u64)> {
 
 pub(crate) fn trim<F: Format>(memory: &mut Memory, root: Frame, range: PageRange) -> Result<Stale, MapError> {
     F::INFO.check(range)?;
-    let mut stale = Stale::new(range);
+    let mut stale = Stale::new(F::SHAPE, range);
     trim_below(memory, Table::<F>::root(&memory.window, root), Pages::of::<F>(range), &mut stale);
     Ok(stale)
 }
@@ -147,7 +147,7 @@ fn trim_below<F: Format>(memory: &Memory, table: Table<F>, pages: Pages, stale: 
                 && !F::root_registers(table.level)
             {
                 table.set(part.index, Pte::Absent);
-                stale.hold(memory, frame);
+                stale.hold(memory, frame, table.level, part.pages.count());
             }
         }
     }

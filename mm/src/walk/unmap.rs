@@ -3,8 +3,8 @@
 use super::map::take;
 use super::reshape::{split_entry, tables_to_split};
 use super::{Pages, Table};
-use crate::{Chain, Format, Frame, FrameRun, MapError, Memory, PageRange, Pte, Rights, Stale, Window};
 use crate::routines::{Holes, Report};
+use crate::{Chain, Format, Frame, FrameRun, MapError, Memory, PageRange, Pte, Rights, Stale, Window};
 
 pub(crate) fn unmap<F: Format>(
     memory: &mut Memory,
@@ -20,7 +20,8 @@ pub(crate) fn unmap<F: Format>(
         all_mapped(&memory.window, root, pages)?;
     }
     let spare = take(memory, tables_to_split(&memory.window, root, pages))?;
-    let mut cut = Cut { memory, stale: Stale::new(range), spare, runs: Runs { report, run: FrameRun::default() } };
+    let mut cut =
+        Cut { memory, stale: Stale::new(F::SHAPE, range), spare, runs: Runs { report, run: FrameRun::default() } };
     cut.table(root, pages);
     cut.runs.end();
     Ok(cut.stale)
@@ -52,10 +53,11 @@ impl Cut<'_, '_> {
                 Pte::Absent => {}
                 Pte::Leaf(frame, flags) if part.whole => {
                     table.set(part.index, Pte::Absent);
-                    self.stale.note(part.pages.count(), flags.rights.contains(Rights::GLOBAL));
+                    self.stale.note(table.level, part.pages.count(), flags.rights.contains(Rights::GLOBAL));
                     self.runs.add(frame, part.pages.count());
                 }
                 Pte::Leaf(frame, flags) => {
+                    self.stale.note_level(table.level);
                     let next = split_entry(self.memory, table, part, (frame, flags), &mut self.spare);
                     self.table(next, part.pages);
                 }
@@ -64,7 +66,7 @@ impl Cut<'_, '_> {
                     // PAE's root entries are registers: they stay as the root was made.
                     if part.whole && !F::root_registers(table.level) {
                         table.set(part.index, Pte::Absent);
-                        self.stale.hold(self.memory, next);
+                        self.stale.hold(self.memory, next, table.level, part.pages.count());
                     }
                 }
             }
