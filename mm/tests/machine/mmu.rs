@@ -1,0 +1,417 @@
+//! A memory management unit as the manuals draw it (SDM vol. 3A, chapter 4), with literal shifts and masks.
+//!
+//! It shares no arithmetic with the crate: a shift that both got from one place would be wrong in both. The two
+//! types taken from there, [`Rights`] and [`Cache`], are only words for what is found.
+
+use mm::{Cache, Rights};
+
+use super::arena::Arena;
+
+/// A paging mode.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Mode {
+    /// 32-bit paging (SDM vol. 3A, 4.3).
+    Pml2,
+    /// PAE paging (4.4).
+    Pml3,
+    /// 4-level paging (4.5).
+    Pml4,
+    /// 5-level paging (4.5).
+    Pml5,
+}
+
+/// What the CPU is and how its control registers are set, as far as paging is concerned.
+#[derive(Clone, Copy, Debug)]
+pub struct Cpu {
+    /// The mode that CR4 and EFER select.
+    pub mode: Mode,
+    /// MAXPHYADDR.
+    pub phys_bits: u32,
+    /// CR4.PSE.
+    pub pse: bool,
+    /// CR4.PGE.
+    pub pge: bool,
+    /// Whether there is a PAT; if so it holds what Strata programs.
+    pub pat: bool,
+    /// EFER.NXE.
+    pub nxe: bool,
+    /// Whether CPUID offers 1 GiB pages.
+    pub page_1g: bool,
+    /// CR0.WP.
+    pub wp: bool,
+}
+
+/// What IA32_PAT holds: entry 6 is write-combining, the others are as at reset.
+const PAT_MSR: u64 = 0x0001_0406_0007_0406;
+
+/// What all levels of a walk have let through so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct Passed {
+    pub write: bool,
+    pub user: bool,
+    pub exec: bool,
+}
+
+/// What one entry says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Word {
+    /// P is 0: nothing else counts.
+    Absent,
+    /// A bit is set that the CPU reserves: a page fault with RSVD.
+    Reserved,
+    /// The physical address of the next table.
+    Table(u64),
+    /// A page: its physical address, its size in bytes and its (PWT, PCD, PAT).
+    Page(u64, u64, [bool; 3]),
+}
+
+/// An entry that a walk came through.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Entry {
+    pub level: u8,
+    pub at: u64,
+    pub raw: u64,
+    /// What was let through above it and by it.
+    pub passed: Passed,
+    pub word: Word,
+}
+
+/// A translation, as a TLB would keep it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct Leaf {
+    /// The first linear address of the page.
+    pub start: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// The physical address of its first byte.
+    pub phys: u64,
+    pub passed: Passed,
+    pub global: bool,
+    pub cache: Cache,
+}
+
+/// Why a walk found no page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Stop {
+    Absent,
+    Reserved,
+}
+
+/// Who tries what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Access {
+    pub write: bool,
+    pub fetch: bool,
+    pub user: bool,
+}
+
+/// What the CPU answers instead of a translation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// #GP: the address is not canonical.
+    NotCanonical,
+    /// #PF with this error code: P 1, W/R 2, U/S 4, RSVD 8, I/D 16 (SDM vol. 3A, 4.7).
+    Page(u32),
+}
+
+/// Everything is let through above the root.
+pub const EVERYTHING: Passed = Passed { write: true, user: true, exec: true };
+
+impl Mode {
+    /// How many levels.
+    pub fn levels(self) -> u8 {
+        match self {
+            Mode::Pml2 => 2,
+            Mode::Pml3 => 3,
+            Mode::Pml4 => 4,
+            Mode::Pml5 => 5,
+        }
+    }
+
+    /// Bytes in an entry.
+    pub fn entry_bytes(self) -> u64 {
+        if self == Mode::Pml2 { 4 } else { 8 }
+    }
+
+    /// log2 of what an entry at `level` covers.
+    pub fn shift(self, level: u8) -> u32 {
+        match (self, level) {
+            (_, 1) => 12,
+            (Mode::Pml2, 2) => 22,
+            (_, 2) => 21,
+            (_, 3) => 30,
+            (_, 4) => 39,
+            (_, 5) => 48,
+            _ => panic!("no level {level} in {self:?}"),
+        }
+    }
+
+    /// Entries in a table at `level`.
+    pub fn entries(self, level: u8) -> u64 {
+        match (self, level) {
+            (Mode::Pml2, _) => 1024,
+            (Mode::Pml3, 3) => 4,
+            _ => 512,
+        }
+    }
+
+    /// Which entry of its table at `level` translates `va`.
+    pub fn index(self, va: u64, level: u8) -> u64 {
+        match (self, level) {
+            (Mode::Pml2, 1) => va >> 12 & 0x3FF,
+            (Mode::Pml2, _) => va >> 22 & 0x3FF,
+            (Mode::Pml3, 3) => va >> 30 & 3,
+            (_, 1) => va >> 12 & 0x1FF,
+            (_, 2) => va >> 21 & 0x1FF,
+            (_, 3) => va >> 30 & 0x1FF,
+            (_, 4) => va >> 39 & 0x1FF,
+            _ => va >> 48 & 0x1FF,
+        }
+    }
+
+    /// Whether the CPU can use `va` as an address at all.
+    pub fn is_canonical(self, va: u64) -> bool {
+        match self {
+            Mode::Pml2 | Mode::Pml3 => va <= 0xFFFF_FFFF,
+            Mode::Pml4 => va <= 0x0000_7FFF_FFFF_FFFF || va >= 0xFFFF_8000_0000_0000,
+            Mode::Pml5 => va <= 0x00FF_FFFF_FFFF_FFFF || va >= 0xFF00_0000_0000_0000,
+        }
+    }
+
+    /// The address whose translated bits are `bits`.
+    pub fn extend(self, bits: u64) -> u64 {
+        match self {
+            Mode::Pml4 if bits & 0x0000_8000_0000_0000 != 0 => bits | 0xFFFF_0000_0000_0000,
+            Mode::Pml5 if bits & 0x0100_0000_0000_0000 != 0 => bits | 0xFE00_0000_0000_0000,
+            _ => bits,
+        }
+    }
+
+    /// The first address of the kernel's half.
+    pub fn kernel_half(self) -> u64 {
+        match self {
+            Mode::Pml2 | Mode::Pml3 => 0xC000_0000,
+            Mode::Pml4 => 0xFFFF_8000_0000_0000,
+            Mode::Pml5 => 0xFF00_0000_0000_0000,
+        }
+    }
+
+    /// The first and the last address of the self-map.
+    pub fn self_map(self) -> (u64, u64) {
+        match self {
+            Mode::Pml2 => (0xFFC0_0000, 0xFFFF_FFFF),
+            Mode::Pml3 => (0xFF80_0000, 0xFFFF_FFFF),
+            Mode::Pml4 => (0xFFFF_F680_0000_0000, 0xFFFF_F6FF_FFFF_FFFF),
+            Mode::Pml5 => (0xFFED_0000_0000_0000, 0xFFED_FFFF_FFFF_FFFF),
+        }
+    }
+
+    /// Where the self-map shows the entry at `level` on the way to `va`: the formulas of one mode each, written out.
+    pub fn entry_address(self, va: u64, level: u8) -> u64 {
+        match (self, level) {
+            (Mode::Pml2, 1) => 0xFFC0_0000 + (va >> 12 & 0xF_FFFF) * 4,
+            (Mode::Pml2, _) => 0xFFFF_F000 + (va >> 22 & 0x3FF) * 4,
+            (Mode::Pml3, 1) => 0xFF80_0000 + (va >> 12 & 0xF_FFFF) * 8,
+            (Mode::Pml3, 2) => 0xFFFF_C000 + (va >> 21 & 0x7FF) * 8,
+            (Mode::Pml3, _) => 0xFFFF_FFE0 + (va >> 30 & 3) * 8,
+            (Mode::Pml4, 1) => 0xFFFF_F680_0000_0000 + (va >> 12 & 0xF_FFFF_FFFF) * 8,
+            (Mode::Pml4, 2) => 0xFFFF_F6FB_4000_0000 + (va >> 21 & 0x7FF_FFFF) * 8,
+            (Mode::Pml4, 3) => 0xFFFF_F6FB_7DA0_0000 + (va >> 30 & 0x3_FFFF) * 8,
+            (Mode::Pml4, _) => 0xFFFF_F6FB_7DBE_D000 + (va >> 39 & 0x1FF) * 8,
+            (Mode::Pml5, 1) => 0xFFED_0000_0000_0000 + (va >> 12 & 0x1FFF_FFFF_FFFF) * 8,
+            (Mode::Pml5, 2) => 0xFFED_F680_0000_0000 + (va >> 21 & 0xF_FFFF_FFFF) * 8,
+            (Mode::Pml5, 3) => 0xFFED_F6FB_4000_0000 + (va >> 30 & 0x7FF_FFFF) * 8,
+            (Mode::Pml5, 4) => 0xFFED_F6FB_7DA0_0000 + (va >> 39 & 0x3_FFFF) * 8,
+            (Mode::Pml5, _) => 0xFFED_F6FB_7DBE_D000 + (va >> 48 & 0x1FF) * 8,
+        }
+    }
+}
+
+impl Cpu {
+    /// What the word `raw` of a table at `level` says to this CPU.
+    pub fn read_word(&self, raw: u64, level: u8) -> Word {
+        if raw & 1 == 0 {
+            return Word::Absent;
+        }
+        match self.mode {
+            Mode::Pml2 => self.read_32_bit(raw, level),
+            Mode::Pml3 if level == 3 => self.read_pdpte(raw),
+            _ => self.read_64_bit(raw, level),
+        }
+    }
+
+    /// SDM vol. 3A, tables 4-4 to 4-6.
+    fn read_32_bit(&self, raw: u64, level: u8) -> Word {
+        let (pwt, pcd) = (raw & 0x08 != 0, raw & 0x10 != 0);
+        if level == 2 && self.pse && raw & 0x80 != 0 {
+            // PSE-36: bits 20:13 are bits 39:32 of the address, as far as the CPU has them; 21 is reserved.
+            let have = self.phys_bits.min(40) - 32;
+            let reserved = 0x003F_E000 & !(((1 << have) - 1) << 13);
+            if raw & reserved != 0 || !self.pat && raw & 0x1000 != 0 {
+                return Word::Reserved;
+            }
+            let phys = raw & 0xFFC0_0000 | (raw >> 13 & 0xFF) << 32;
+            return Word::Page(phys, 0x40_0000, [pwt, pcd, raw & 0x1000 != 0]);
+        }
+        if level == 2 {
+            return Word::Table(raw & 0xFFFF_F000);
+        }
+        if !self.pat && raw & 0x80 != 0 {
+            return Word::Reserved;
+        }
+        Word::Page(raw & 0xFFFF_F000, 0x1000, [pwt, pcd, raw & 0x80 != 0])
+    }
+
+    /// SDM vol. 3A, table 4-8: bits 2:1, 8:5 and all above the physical width are reserved.
+    fn read_pdpte(&self, raw: u64) -> Word {
+        let beyond = !0 << self.phys_bits;
+        if raw & (0x1E6 | beyond) != 0 { Word::Reserved } else { Word::Table(raw & 0x000F_FFFF_FFFF_F000) }
+    }
+
+    /// SDM vol. 3A, tables 4-9 to 4-11 and 4-14 to 4-20.
+    fn read_64_bit(&self, raw: u64, level: u8) -> Word {
+        // PAE reserves everything between the physical width and NX; with 4 and 5 levels 62:52 are ignored.
+        let top = if self.mode == Mode::Pml3 { 63 } else { 52 };
+        let mut reserved = (1u64 << top) - (1u64 << self.phys_bits);
+        if !self.nxe {
+            reserved |= 0x8000_0000_0000_0000;
+        }
+        let large = level > 1 && raw & 0x80 != 0;
+        let address = raw & 0x000F_FFFF_FFFF_F000;
+        let (pwt, pcd) = (raw & 0x08 != 0, raw & 0x10 != 0);
+        let (word, more) = match (level, large) {
+            (1, _) => (Word::Page(address, 0x1000, [pwt, pcd, raw & 0x80 != 0]), if self.pat { 0 } else { 0x80 }),
+            (2, true) => {
+                let pat = if self.pat { 0 } else { 0x1000 };
+                (Word::Page(address & !0x1F_FFFF, 0x20_0000, [pwt, pcd, raw & 0x1000 != 0]), 0x1F_E000 | pat)
+            }
+            (3, true) => {
+                let pat = if self.pat { 0 } else { 0x1000 };
+                let none = if self.page_1g { 0 } else { 0x80 };
+                let word = Word::Page(address & !0x3FFF_FFFF, 0x4000_0000, [pwt, pcd, raw & 0x1000 != 0]);
+                (word, 0x3FFF_E000 | pat | none)
+            }
+            // No CPU has pages of 512 GiB: bit 7 must be 0 in the entries of levels 4 and 5.
+            _ => (Word::Table(address), if level >= 4 { 0x80 } else { 0 }),
+        };
+        if raw & (reserved | more) != 0 { Word::Reserved } else { word }
+    }
+
+    /// What an entry lets through by itself.
+    fn lets_through(&self, raw: u64, level: u8) -> Passed {
+        if self.mode == Mode::Pml3 && level == 3 {
+            return EVERYTHING;
+        }
+        let exec = self.mode == Mode::Pml2 || raw & 0x8000_0000_0000_0000 == 0;
+        Passed { write: raw & 2 != 0, user: raw & 4 != 0, exec }
+    }
+
+    /// The memory type that an entry selects: out of the PAT, or by PCD and PWT alone on a CPU without one.
+    fn memory_type(&self, [pwt, pcd, pat]: [bool; 3]) -> Cache {
+        let pat = pat && self.pat;
+        let number = u32::from(pwt) | u32::from(pcd) << 1 | u32::from(pat) << 2;
+        match PAT_MSR >> (8 * number) & 7 {
+            6 => Cache::WriteBack,
+            4 => Cache::WriteThrough,
+            1 => Cache::WriteCombining,
+            _ => Cache::Uncached,
+        }
+    }
+
+    /// The entry at `level` for `va` in the table at physical address `table`.
+    pub fn entry(&self, memory: &Arena, table: u64, level: u8, va: u64, above: Passed) -> Entry {
+        let bytes = self.mode.entry_bytes();
+        let at = table + self.mode.index(va, level) * bytes;
+        let raw = memory.read(at, bytes as usize);
+        self.meet(level, at, raw, above)
+    }
+
+    /// The entry with the word `raw`, wherever it was read.
+    pub fn meet(&self, level: u8, at: u64, raw: u64, above: Passed) -> Entry {
+        let own = self.lets_through(raw, level);
+        let passed =
+            Passed { write: above.write && own.write, user: above.user && own.user, exec: above.exec && own.exec };
+        Entry { level, at, raw, passed, word: self.read_word(raw, level) }
+    }
+
+    /// The translation that the leaf `entry` gives for `va`.
+    pub fn leaf(&self, entry: &Entry, va: u64) -> Leaf {
+        let Word::Page(phys, bytes, kind) = entry.word else { panic!("not a leaf: {entry:?}") };
+        Leaf {
+            start: va & !(bytes - 1),
+            bytes,
+            phys,
+            passed: entry.passed,
+            global: self.pge && entry.raw & 0x100 != 0,
+            cache: self.memory_type(kind),
+        }
+    }
+
+    /// Goes on from the table at `level` at physical address `table`, telling of every entry on the way.
+    pub fn walk(
+        &self,
+        memory: &Arena,
+        (mut table, level): (u64, u8),
+        va: u64,
+        above: Passed,
+        each: &mut dyn FnMut(&Entry),
+    ) -> Result<Leaf, Stop> {
+        let mut passed = above;
+        for level in (1..=level).rev() {
+            let entry = self.entry(memory, table, level, va, passed);
+            each(&entry);
+            passed = entry.passed;
+            match entry.word {
+                Word::Absent => return Err(Stop::Absent),
+                Word::Reserved => return Err(Stop::Reserved),
+                Word::Page(..) => return Ok(self.leaf(&entry, va)),
+                Word::Table(next) => table = next,
+            }
+        }
+        unreachable!("level 1 holds only pages")
+    }
+
+    /// What the CPU does about an access to `va` through tables whose root is at `cr3` (SDM vol. 3A, 4.6 and 4.7).
+    pub fn translate(&self, memory: &Arena, cr3: u64, va: u64, access: Access) -> Result<(u64, Leaf), Fault> {
+        if !self.mode.is_canonical(va) {
+            return Err(Fault::NotCanonical);
+        }
+        let found = self.walk(memory, (cr3, self.mode.levels()), va, EVERYTHING, &mut |_| {});
+        self.verdict(found, va, access)
+    }
+
+    /// What the CPU makes of a walk's end.
+    pub fn verdict(&self, found: Result<Leaf, Stop>, va: u64, access: Access) -> Result<(u64, Leaf), Fault> {
+        let mut code = u32::from(access.write) << 1 | u32::from(access.user) << 2;
+        if access.fetch && self.nxe {
+            code |= 16;
+        }
+        let leaf = match found {
+            Err(Stop::Absent) => return Err(Fault::Page(code)),
+            Err(Stop::Reserved) => return Err(Fault::Page(code | 9)),
+            Ok(leaf) => leaf,
+        };
+        let may_write = leaf.passed.write || !access.user && !self.wp;
+        let forbidden = access.user && !leaf.passed.user
+            || access.write && !may_write
+            || access.fetch && !leaf.passed.exec && self.nxe;
+        if forbidden { Err(Fault::Page(code | 1)) } else { Ok((leaf.phys + (va & (leaf.bytes - 1)), leaf)) }
+    }
+}
+
+impl Leaf {
+    /// The frame that maps the 4 KiB page of `va`.
+    pub fn frame(&self, va: u64) -> u64 {
+        (self.phys + (va & (self.bytes - 1))) >> 12
+    }
+
+    /// What it permits, in the crate's words.
+    pub fn rights(&self) -> Rights {
+        let mut rights = Rights::empty();
+        rights.set(Rights::WRITE, self.passed.write);
+        rights.set(Rights::USER, self.passed.user);
+        rights.set(Rights::EXEC, self.passed.exec);
+        rights.set(Rights::GLOBAL, self.global);
+        rights
+    }
+}

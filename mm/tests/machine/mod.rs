@@ -1,0 +1,164 @@
+//! The simulated machine: physical memory, an MMU and its caches, and what the tables should say.
+//!
+//! ```text
+//!   arena    bytes that stand for physical memory
+//!   mmu      translation as the manuals describe it, independent of the crate
+//!   tlb      everything a CPU may remember, behind `mm::Mmu`
+//!   scan     a tree read out of memory word by word
+//!   model    what the tables should say
+//!   program  the one interpreter: bytes in, operations on all of the above, checks after each
+//! ```
+//!
+//! Tests and fuzz targets include this folder by path; not every one of them uses all of it.
+#![allow(dead_code)]
+
+pub mod arena;
+pub mod mmu;
+pub mod model;
+pub mod program;
+pub mod rng;
+pub mod scan;
+pub mod tlb;
+
+use std::sync::Arc;
+
+use mm::{Features, Frame, FrameRun, Frames, Limits, Memory, PageMap, Paging, PagingRoutines, Window, amd64, i686};
+
+use arena::Arena;
+use mmu::{Cpu, Mode};
+use scan::Scan;
+use tlb::Tlb;
+
+/// A mode: its name for the MMU and its routines.
+pub const MODES: [(Mode, &PagingRoutines); 4] =
+    [(Mode::Pml2, &i686::PML2), (Mode::Pml3, &i686::PML3), (Mode::Pml4, &amd64::PML4), (Mode::Pml5, &amd64::PML5)];
+
+/// A CPU that has everything.
+pub const FULL: Features =
+    Features { pse: true, pae: true, pge: true, pat: true, nx: true, page_1g: true, la57: true, phys_bits: 52 };
+
+/// Physical memory with an allocator over all of it.
+pub struct Machine {
+    /// The bytes.
+    pub arena: Arc<Arena>,
+    /// The crate's view of them.
+    pub memory: Memory,
+    total: u64,
+    books: *mut [u64],
+}
+
+impl Machine {
+    /// A machine with `frames` frames. They lie on both sides of 4 GiB if the CPU has more than 32 bits for them: roots
+    /// belong below, the upper half of an entry is used above.
+    pub fn new(phys_bits: u32, frames: usize) -> Self {
+        let first = if phys_bits > 32 { 0xF_FFF8 } else { 0xF_F000 };
+        let arena = Arc::new(Arena::new(first, frames));
+        let all = FrameRun { first: Frame(first), count: frames as u64 };
+        let runs: &[FrameRun] = if frames == 0 { &[] } else { &[all] };
+        let books = Box::into_raw(vec![0u64; Frames::metadata_words(runs, &[])].into_boxed_slice());
+        // SAFETY: the box lives until the machine is dropped, and the allocator in it with it.
+        let frames = Frames::new(runs, &[], unsafe { &mut *books }).expect("one run is in order");
+        // SAFETY: the arena shows exactly these frames and lives as long as the memory beside it.
+        let window = unsafe { Window::new(arena.base(), all) };
+        Self { arena, memory: Memory { window, frames }, total: all.count, books }
+    }
+
+    /// How many frames it has.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// How many of them are free.
+    pub fn free_frames(&self) -> u64 {
+        self.memory.frames.free_frames()
+    }
+
+    /// Fails unless every frame is home.
+    pub fn assert_all_home(&self) {
+        assert_eq!(self.free_frames(), self.total, "frames were lost");
+    }
+
+    /// A CPU that walks the tree at `root`.
+    pub fn tlb(&self, cpu: Cpu, root: Frame) -> Tlb {
+        let books = Books(self.books);
+        Tlb::new(cpu, self.arena.clone(), root.0, Box::new(move || books.sum()))
+    }
+
+    /// The tree at `root` as it lies in memory.
+    pub fn scan(&self, cpu: &Cpu, root: Frame) -> Scan {
+        scan::scan(cpu, &self.arena, root.0)
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // SAFETY: made from a box in `new`; the allocator that borrows it is dropped with the machine and looks at
+        // it no more.
+        drop(unsafe { Box::from_raw(self.books) });
+    }
+}
+
+/// The allocator's metadata, seen from outside: it changes when a frame comes or goes.
+struct Books(*mut [u64]);
+
+// SAFETY: one test thread at a time uses a machine.
+unsafe impl Send for Books {}
+// SAFETY: as above.
+unsafe impl Sync for Books {}
+
+impl Books {
+    fn sum(&self) -> u64 {
+        // SAFETY: the metadata outlives the TLB that asks, and volatile reads take it as it is.
+        let word = |n| unsafe { self.0.cast::<u64>().add(n).read_volatile() };
+        (0..self.0.len()).map(word).fold(0, |sum, word| sum.rotate_left(5) ^ word.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    }
+}
+
+/// The CPU that these limits leave.
+pub fn cpu(mode: Mode, limits: &Limits) -> Cpu {
+    Cpu {
+        mode,
+        phys_bits: limits.phys_bits,
+        pse: limits.top_leaf >= 2,
+        pge: limits.global,
+        pat: limits.pat,
+        nxe: limits.no_execute,
+        page_1g: limits.top_leaf >= 3,
+        wp: true,
+    }
+}
+
+/// A tree in a machine, with a CPU that walks it.
+pub struct Booted {
+    /// The machine.
+    pub machine: Machine,
+    /// The tree.
+    pub map: PageMap,
+    /// The CPU.
+    pub cpu: Cpu,
+    /// What it remembers.
+    pub tlb: Tlb,
+}
+
+impl Booted {
+    /// A machine with `frames` frames that runs on an empty tree, if they suffice for one.
+    pub fn new(mode: Mode, routines: &'static PagingRoutines, limits: Limits, frames: usize) -> Option<Self> {
+        let mut machine = Machine::new(limits.phys_bits, frames);
+        let Ok(map) = PageMap::new(&mut machine.memory, Paging { routines, limits }) else {
+            machine.assert_all_home();
+            return None;
+        };
+        let cpu = cpu(mode, &limits);
+        let tlb = machine.tlb(cpu, map.root());
+        Some(Self { machine, map, cpu, tlb })
+    }
+
+    /// Takes the tree off the CPU and gives it back; every frame must then be home.
+    pub fn shut_down(self) {
+        let Self { mut machine, map, tlb, .. } = self;
+        mm::Mmu::flush_all(&tlb);
+        // SAFETY: the CPU is the only one and has forgotten everything.
+        unsafe { map.free(&mut machine.memory) };
+        machine.assert_all_home();
+    }
+}

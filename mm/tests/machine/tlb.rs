@@ -1,0 +1,238 @@
+//! What a CPU may remember, all of it, behind the crate's own [`mm::Mmu`].
+//!
+//! A real TLB is small and forgets; this one keeps every translation, every directory entry and the PDPTE
+//! registers until the flush that drops them (SDM vol. 3A, 4.10), and answers with all of them at once. So a
+//! flush that was forgotten is seen the first time, and not once in a month.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use mm::{Cache, Mmu, Rights, VirtAddr};
+
+use super::arena::Arena;
+use super::mmu::{Cpu, EVERYTHING, Entry, Leaf, Mode, Passed, Stop, Word};
+
+/// One of the answers that the CPU may give for a 4 KiB page: its frame, rights without GLOBAL, and memory type.
+pub type Answer = Option<(u64, Rights, Cache)>;
+
+/// A directory entry as a paging-structure cache keeps it: the table, and what was let through on the way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Directory {
+    table: u64,
+    passed: Passed,
+}
+
+/// What is remembered.
+struct Caches {
+    /// By size of the page and its first address: every version that was ever read.
+    pages: BTreeMap<(u64, u64), Vec<Leaf>>,
+    /// By level of the entry and the address bits that lead to it.
+    directories: BTreeMap<(u8, u64), Vec<Directory>>,
+    /// PAE's root entries, read when CR3 is loaded (SDM vol. 3A, 4.4.1).
+    pdptes: [u64; 4],
+    flushes: u64,
+    /// What the allocator's books must read at every flush: tables are given back after it, never before.
+    books: u64,
+}
+
+/// The memory of one CPU.
+pub struct Tlb {
+    cpu: Cpu,
+    memory: Arc<Arena>,
+    cr3: u64,
+    caches: Mutex<Caches>,
+    books: Box<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl Tlb {
+    /// Loads CR3 with the root at frame number `root`. `books` is a sum over the allocator's metadata.
+    pub fn new(cpu: Cpu, memory: Arc<Arena>, root: u64, books: Box<dyn Fn() -> u64 + Send + Sync>) -> Self {
+        let caches =
+            Caches { pages: BTreeMap::new(), directories: BTreeMap::new(), pdptes: [0; 4], flushes: 0, books: books() };
+        let tlb = Self { cpu, memory, cr3: root << 12, caches: Mutex::new(caches), books };
+        tlb.with(|caches| tlb.load_pdptes(caches));
+        tlb
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Caches) -> T) -> T {
+        work(&mut self.caches.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    fn load_pdptes(&self, caches: &mut Caches) {
+        if self.cpu.mode != Mode::Pml3 {
+            return;
+        }
+        assert!(self.cr3 <= 0xFFFF_FFE0, "CR3 cannot hold a root at {:#x}", self.cr3);
+        for n in 0..4 {
+            let raw = self.memory.read(self.cr3 + n * 8, 8);
+            assert_ne!(self.cpu.read_word(raw, 3), Word::Reserved, "#GP: PDPTE {n} is {raw:#x}");
+            caches.pdptes[n as usize] = raw;
+        }
+    }
+
+    /// PAE's root entries in memory must be what the registers hold, or somebody changed them without a load of CR3.
+    pub fn check_registers(&self) {
+        if self.cpu.mode == Mode::Pml3 {
+            self.with(|caches| {
+                let memory = [0, 8, 16, 24].map(|offset| self.memory.read(self.cr3 + offset, 8));
+                assert_eq!(caches.pdptes, memory, "the PDPTE registers are stale");
+            });
+        }
+    }
+
+    /// The tables' own answer, without any cache but the PDPTE registers.
+    pub fn tables_say(&self, va: u64) -> Answer {
+        self.with(|caches| self.answer(self.from_root(caches, va, &mut |_| {}), va))
+    }
+
+    /// Every answer that the CPU may give for the page at `va`; what it looked at on the way it remembers.
+    pub fn answers(&self, va: u64) -> Vec<Answer> {
+        self.with(|caches| {
+            let mut seen = Vec::new();
+            let mut found = vec![self.from_root(caches, va, &mut |entry| seen.push(*entry))];
+            for level in 2..=self.cpu.mode.levels() {
+                let key = (level, va >> self.cpu.mode.shift(level));
+                for directory in caches.directories.get(&key).into_iter().flatten() {
+                    let from = (directory.table, level - 1);
+                    let each = &mut |entry: &Entry| seen.push(*entry);
+                    found.push(self.cpu.walk(&self.memory, from, va, directory.passed, each));
+                }
+            }
+            for entry in seen {
+                self.remember(caches, &entry, va);
+            }
+            let mut answers: Vec<Answer> = found.into_iter().map(|found| self.answer(found, va)).collect();
+            for bytes in [0x1000, 0x20_0000, 0x40_0000, 0x4000_0000] {
+                for leaf in caches.pages.get(&(bytes, va & !(bytes - 1))).into_iter().flatten() {
+                    answers.push(self.answer(Ok(*leaf), va));
+                }
+            }
+            answers.dedup();
+            answers
+        })
+    }
+
+    /// A walk from CR3, by way of the PDPTE registers where there are any.
+    fn from_root(&self, caches: &Caches, va: u64, each: &mut dyn FnMut(&Entry)) -> Result<Leaf, Stop> {
+        if self.cpu.mode != Mode::Pml3 {
+            return self.cpu.walk(&self.memory, (self.cr3, self.cpu.mode.levels()), va, EVERYTHING, each);
+        }
+        match self.cpu.read_word(caches.pdptes[(va >> 30 & 3) as usize], 3) {
+            Word::Table(directory) => self.cpu.walk(&self.memory, (directory, 2), va, EVERYTHING, each),
+            _ => Err(Stop::Absent),
+        }
+    }
+
+    /// Keeps what an entry says, and marks it as used, which the CPU does before it caches anything.
+    fn remember(&self, caches: &mut Caches, entry: &Entry, va: u64) {
+        match entry.word {
+            Word::Table(table) => {
+                self.memory.set_bits(entry.at, 0x20);
+                let known =
+                    caches.directories.entry((entry.level, va >> self.cpu.mode.shift(entry.level))).or_default();
+                let directory = Directory { table, passed: entry.passed };
+                if !known.contains(&directory) {
+                    known.push(directory);
+                }
+            }
+            Word::Page(..) => {
+                self.memory.set_bits(entry.at, 0x20);
+                let leaf = self.cpu.leaf(entry, va);
+                let known = caches.pages.entry((leaf.bytes, leaf.start)).or_default();
+                if !known.contains(&leaf) {
+                    known.push(leaf);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Writes to `va` if the tables permit it: the CPU then sets D. Whether it did.
+    pub fn write(&self, va: u64) -> bool {
+        self.with(|caches| {
+            let mut last = None;
+            let found = self.from_root(caches, va, &mut |entry| last = Some(*entry));
+            let (Ok(leaf), Some(entry)) = (found, last) else { return false };
+            if leaf.passed.write {
+                self.memory.set_bits(entry.at, 0x60);
+            }
+            leaf.passed.write
+        })
+    }
+
+    /// Whether D is set in the leaf that maps `va`.
+    pub fn is_dirty(&self, va: u64) -> bool {
+        self.with(|caches| {
+            let mut raw = 0;
+            let found = self.from_root(caches, va, &mut |entry| raw = entry.raw);
+            found.is_ok() && raw & 0x40 != 0
+        })
+    }
+
+    /// The frames of all tables that a walk could still enter.
+    pub fn tables_in_use(&self) -> BTreeSet<u64> {
+        self.with(|caches| {
+            let registers =
+                caches.pdptes.iter().filter(|raw| *raw & 1 != 0).map(|raw| (raw & 0x000F_FFFF_FFFF_F000) >> 12);
+            let directories = caches.directories.values().flatten().map(|directory| directory.table >> 12);
+            registers.chain(directories).collect()
+        })
+    }
+
+    /// How often something was flushed.
+    pub fn flushes(&self) -> u64 {
+        self.with(|caches| caches.flushes)
+    }
+
+    /// From here on, flushes must find the allocator's books as they are now.
+    pub fn watch_books(&self) {
+        self.with(|caches| caches.books = (self.books)());
+    }
+
+    /// What a walk's end comes to. A reserved bit is an error of whoever wrote the entry; only in the self-map, where
+    /// a large page's PS bit stands where a CPU without PAT reserves it, is it like an absent page.
+    fn answer(&self, found: Result<Leaf, Stop>, va: u64) -> Answer {
+        let (first, last) = self.cpu.mode.self_map();
+        match found {
+            Ok(leaf) => Some((leaf.frame(va), leaf.rights().difference(Rights::GLOBAL), leaf.cache)),
+            Err(Stop::Reserved) if !(first..=last).contains(&va) => panic!("a reserved bit on the way to {va:#x}"),
+            Err(_) => None,
+        }
+    }
+
+    fn begin_flush(&self, caches: &mut Caches) {
+        caches.flushes += 1;
+        assert_eq!(caches.books, (self.books)(), "a table was given back before the flush");
+        // Every flush there is drops all paging-structure caches of the address space.
+        caches.directories.clear();
+    }
+}
+
+impl Mmu for Tlb {
+    fn flush_page(&self, va: VirtAddr) {
+        assert!(self.cpu.mode.is_canonical(va.0), "INVLPG of {va}");
+        self.with(|caches| {
+            self.begin_flush(caches);
+            for bytes in [0x1000, 0x20_0000, 0x40_0000, 0x4000_0000] {
+                caches.pages.remove(&(bytes, va.0 & !(bytes - 1)));
+            }
+        });
+    }
+
+    fn flush_local(&self) {
+        self.with(|caches| {
+            self.begin_flush(caches);
+            caches.pages.values_mut().for_each(|versions| versions.retain(|leaf| leaf.global));
+            caches.pages.retain(|_, versions| !versions.is_empty());
+            self.load_pdptes(caches);
+        });
+    }
+
+    fn flush_all(&self) {
+        self.with(|caches| {
+            self.begin_flush(caches);
+            caches.pages.clear();
+            self.load_pdptes(caches);
+        });
+    }
+}
