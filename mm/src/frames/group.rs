@@ -69,22 +69,37 @@ pub(super) const fn blocks(free: u64, class: u32) -> u64 {
     blocks & STARTS[class as usize]
 }
 
-/// One more than the class of the largest free block, or 0 if no unit is free.
+/// The classes, as a set of bits, of which a group has a free block: what it can serve.
 ///
-/// Without branches, because after a free in a random place nothing can be foretold about it.
+/// Without branches, as [`whole`] is, because after a free in a random place nothing can be foretold about it.
 #[inline]
-pub(super) const fn rank(free: u64) -> u32 {
+pub(super) const fn served(free: u64) -> u32 {
     let one = free & free >> 1;
     let two = one & one >> 2;
     let three = two & two >> 4;
     let four = three & three >> 8;
     let five = four & four >> 16;
     (free != 0) as u32
-        + (one & STARTS[1] != 0) as u32
-        + (two & STARTS[2] != 0) as u32
-        + (three & STARTS[3] != 0) as u32
-        + (four & STARTS[4] != 0) as u32
-        + (five & STARTS[5] != 0) as u32
+        | ((one & STARTS[1] != 0) as u32) << 1
+        | ((two & STARTS[2] != 0) as u32) << 2
+        | ((three & STARTS[3] != 0) as u32) << 3
+        | ((four & STARTS[4] != 0) as u32) << 4
+        | ((five & STARTS[5] != 0) as u32) << 5
+}
+
+/// The classes, as a set of bits, of which a group has a free block that is not part of a larger one.
+#[inline]
+pub(super) const fn whole(free: u64) -> u32 {
+    let mut set = 0;
+    let mut blocks = free;
+    let mut class = 0;
+    while class + 1 < CLASSES {
+        let pairs = blocks & blocks >> (1 << class) & STARTS[class as usize + 1];
+        set |= ((blocks != pairs | pairs << (1 << class)) as u32) << class;
+        blocks = pairs;
+        class += 1;
+    }
+    set | ((blocks != 0) as u32) << class
 }
 
 /// Where a block of `class` is best cut from: the lowest of the smallest free blocks that are large enough, so that

@@ -1,11 +1,11 @@
 //! Which group has what: bitmaps over the groups of one level, with summaries over them.
 //!
 //! Row `r` describes the groups `64 * r .. 64 * r + 64` by eight words, one cache line: a word for each class says
-//! which of them have a free block of that class or larger, and two more say which exist at all and which have holes.
+//! which of them have a block of that class to offer, and two more say which exist at all and which have holes.
 //! Above the rows lie summary rows of the same shape: a bit there stands for a word below it that is not 0. The
 //! topmost is one row, the root, so that the lowest group with a block is found by one find-first-set a tier.
 
-use super::group::SHIFT;
+use super::group::{CLASSES, SHIFT};
 
 /// Words in a row.
 pub(super) const ROW_WORDS: usize = 8;
@@ -47,7 +47,7 @@ impl Index {
         (index, at)
     }
 
-    /// The lowest group that has a free block of `class` or larger. There must be one.
+    /// The lowest group that offers a block of `class`. There must be one.
     #[inline]
     pub fn lowest(&self, meta: &[u64], class: u32) -> usize {
         let mut at = self.root[class as usize].trailing_zeros() as usize;
@@ -58,38 +58,51 @@ impl Index {
         at
     }
 
-    /// Notes that `group` has a free block of `class`. Whether it is the only one.
+    /// Notes which classes, a set of bits, `group` offers from now on. Whether [`offered`](Self::offered) may differ.
+    ///
+    /// It writes the six words whether or not they change: which of them do is as good as random, and a branch
+    /// foretold wrongly costs more than all the stores.
     #[inline]
-    pub fn insert(&mut self, meta: &mut [u64], class: u32, group: usize) -> bool {
-        let mut at = group;
-        for &tier in &self.tiers[..self.depth] {
-            let word = &mut meta[tier + (at >> SHIFT) * ROW_WORDS + class as usize];
-            let before = *word;
-            *word = before | 1 << (at % 64);
-            if before != 0 {
-                return false;
-            }
-            at >>= SHIFT;
+    pub fn offer(&mut self, meta: &mut [u64], group: usize, classes: u32) -> bool {
+        let bit = group % 64;
+        let mut turned = 0;
+        let row = self.row_mut(meta, group >> SHIFT);
+        for class in 0..CLASSES {
+            let before = row[class as usize];
+            let after = before & !(1 << bit) | u64::from(classes >> class & 1) << bit;
+            row[class as usize] = after;
+            turned |= u32::from((before == 0) != (after == 0)) << class;
         }
-        let before = self.root[class as usize];
-        self.root[class as usize] = before | 1 << (at % 64);
-        before == 0
+        if turned != 0 {
+            self.carry(meta, group >> SHIFT, turned);
+        }
+        turned != 0
     }
 
-    /// Notes that `group` no longer has a free block of `class`. Whether it was the only one.
-    #[inline]
-    pub fn remove(&mut self, meta: &mut [u64], class: u32, group: usize) -> bool {
-        let mut at = group;
-        for &tier in &self.tiers[..self.depth] {
-            let word = &mut meta[tier + (at >> SHIFT) * ROW_WORDS + class as usize];
-            *word &= !(1 << (at % 64));
-            if *word != 0 {
-                return false;
+    /// Tells the tiers above that in `row` the words of the classes `turned` have become 0, or are 0 no longer.
+    #[inline(never)]
+    fn carry(&mut self, meta: &mut [u64], row: usize, turned: u32) {
+        for class in (0..CLASSES as usize).filter(|class| turned >> class & 1 != 0) {
+            let mut at = row;
+            for tier in 0..self.depth {
+                let some = meta[self.tiers[tier] + at * ROW_WORDS + class] != 0;
+                let word = match self.tiers[..self.depth].get(tier + 1) {
+                    Some(above) => &mut meta[above + (at >> SHIFT) * ROW_WORDS + class],
+                    None => &mut self.root[class],
+                };
+                let before = *word;
+                *word = before & !(1 << (at % 64)) | u64::from(some) << (at % 64);
+                if (before == 0) == (*word == 0) {
+                    break;
+                }
+                at >>= SHIFT;
             }
-            at >>= SHIFT;
         }
-        self.root[class as usize] &= !(1 << (at % 64));
-        self.root[class as usize] == 0
+    }
+
+    /// The classes that some group offers, as a set of bits.
+    pub fn offered(&self) -> u32 {
+        (0..CLASSES).map(|class| u32::from(self.root[class as usize] != 0) << class).sum()
     }
 
     /// Whether `group` exists.
@@ -129,11 +142,13 @@ impl Index {
     }
 
     #[inline]
+    fn row_mut<'a>(&'a mut self, meta: &'a mut [u64], row: usize) -> &'a mut [u64] {
+        if self.depth == 0 { &mut self.root } else { &mut meta[self.tiers[0] + row * ROW_WORDS..][..ROW_WORDS] }
+    }
+
+    #[inline]
     fn set(&mut self, meta: &mut [u64], word: usize, group: usize, on: bool) {
-        let row = group >> SHIFT;
-        let word =
-            if self.depth == 0 { &mut self.root[word] } else { &mut meta[self.tiers[0] + row * ROW_WORDS + word] };
-        let bit = 1 << (group % 64);
-        *word = if on { *word | bit } else { *word & !bit };
+        let word = &mut self.row_mut(meta, group >> SHIFT)[word];
+        *word = *word & !(1 << (group % 64)) | u64::from(on) << (group % 64);
     }
 }

@@ -52,16 +52,9 @@ impl Section {
         (self.end - 1 >> shift) - (self.first >> shift) + 1
     }
 
-    /// The number of the group of `level` that `frame` belongs to.
-    #[inline]
-    pub fn group(&self, level: usize, frame: u64) -> usize {
-        (frame >> unit_shift(level + 1)).wrapping_add(self.offset[level]) as usize
-    }
-
-    /// The first frame of a group of `level`, by its number.
-    #[inline]
-    pub fn start(&self, level: usize, group: usize) -> u64 {
-        (group as u64).wrapping_sub(self.offset[level]) << unit_shift(level + 1)
+    /// The number of its first group of `level`.
+    pub fn first_group(&self, level: usize) -> usize {
+        (self.first >> unit_shift(level + 1)).wrapping_add(self.offset[level]) as usize
     }
 }
 

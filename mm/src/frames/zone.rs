@@ -3,8 +3,12 @@
 //! A block of order `o` is a block of class `o % 6` on level `o / 6`. Free blocks live on their own level only: when a
 //! group of 64 units is wholly free it ceases to exist and one unit of the level above is free instead; when none of
 //! a level serves, a unit of the level above is split into a new group. Both touch a few words, whatever the size.
+//!
+//! Placement. Among frames (level 0) the lowest group that can serve does, so that the upper ones drain until they are
+//! whole again. On the levels above, the smallest free block that is large enough is taken, the lowest of those,
+//! so that a group is broken off a 2 MiB or 1 GiB block only when no smaller one is left.
 
-use super::group::{CLASSES, Group, SHIFT, best_fit, blocks, mask, rank, span};
+use super::group::{CLASSES, Group, SHIFT, best_fit, blocks, mask, served, span, whole};
 use super::index::Index;
 use super::section::{LEVELS, SECTION_WORDS, Section, unit_shift};
 
@@ -32,7 +36,8 @@ pub(super) struct Zone {
     pub total: u64,
     /// Frames free.
     pub free: u64,
-    /// Bit `o` is set if some group has a free block of order `o`.
+    /// Bit `o` is set if a group offers a block of order `o`. On level 0 a group offers whatever can be cut from its
+    /// blocks, above only blocks as they are.
     pub available: u32,
     /// The highest level in use.
     pub top: usize,
@@ -40,24 +45,32 @@ pub(super) struct Zone {
     pub levels: [Level; LEVELS],
     /// How many sections there are.
     pub sections: usize,
-    /// Where they are in the metadata.
+    /// Where they are in the metadata, unless there is only one.
     pub section_words: usize,
     /// The first of them, at hand, because most zones have no other.
     pub first_section: Section,
 }
 
-/// A block's place: the section, the group on its level, and the unit within the group.
-#[derive(Clone, Copy)]
-struct Place {
-    section: Section,
-    level: usize,
-    group: usize,
-    bit: u32,
+/// The order within its level, if the level is that of the order; on a level above one unit is enough.
+#[inline]
+const fn class_on(level: usize, order: u32) -> u32 {
+    order.saturating_sub(unit_shift(level))
+}
+
+/// The level on which blocks of `order` live.
+#[inline]
+const fn level_of(order: u32) -> usize {
+    (order / CLASSES) as usize
+}
+
+/// The unit's place in its group.
+#[inline]
+const fn bit_of(level: usize, frame: u64) -> u32 {
+    (frame >> unit_shift(level)) as u32 % 64
 }
 
 impl Zone {
-    /// Takes a block of `order`: out of the lowest level that has one, there out of the lowest group that has one, and
-    /// there out of the smallest free block that is large enough.
+    /// Takes a block of `order`.
     #[inline]
     pub fn alloc(&mut self, meta: &mut [u64], order: u32) -> Option<u64> {
         let fitting = self.available >> order;
@@ -65,115 +78,161 @@ impl Zone {
             return None;
         }
         let found = order + fitting.trailing_zeros();
-        let (level, class) = ((found / CLASSES) as usize, found % CLASSES);
-        let group = self.levels[level].index.lowest(meta, class);
-        let bit = best_fit(self.group(meta, level, group).free, class);
-        let section = self.section_of_group(meta, level, group);
-        Some(self.take(meta, Place { section, level, group, bit }, order))
+        if found >= CLASSES {
+            return Some(self.alloc_above(meta, order, found));
+        }
+        let group = self.levels[0].index.lowest(meta, order);
+        let bit = blocks(self.group(meta, 0, group).free, order).trailing_zeros();
+        self.take(meta, 0, group, bit, order);
+        self.free -= 1 << order;
+        Some(self.frame(meta, self.section_of_group(meta, 0, group), 0, group, bit))
+    }
+
+    /// Takes a block of `order` out of one of order `found`, on a level above the first.
+    #[inline(never)]
+    fn alloc_above(&mut self, meta: &mut [u64], order: u32, found: u32) -> u64 {
+        let level = level_of(found);
+        let group = self.levels[level].index.lowest(meta, found % CLASSES);
+        let bit = best_fit(self.group(meta, level, group).free, class_on(level, order));
+        self.take_and_split(meta, level, group, bit, order)
     }
 
     /// Takes a block of `order` whose first `needed` frames end at or before the frame `below`.
     ///
-    /// The lowest group of a level that has such a block has the lowest of them: if that one is not low enough, none
-    /// of the level is.
+    /// All groups that offer a class have blocks large enough, so the lowest of them has the lowest block: if that
+    /// one is not low enough, none that the class offers is.
     pub fn alloc_below(&mut self, meta: &mut [u64], order: u32, needed: u64, below: u64) -> Option<u64> {
-        let mut class = order % CLASSES;
-        for level in (order / CLASSES) as usize..=self.top {
-            if self.available >> (unit_shift(level) + class) & 1 != 0 {
-                let group = self.levels[level].index.lowest(meta, class);
-                let bit = blocks(self.group(meta, level, group).free, class).trailing_zeros();
-                let section = self.section_of_group(meta, level, group);
-                let first = section.start(level, group) + (u64::from(bit) << unit_shift(level));
-                if first + needed <= below {
-                    return Some(self.take(meta, Place { section, level, group, bit }, order));
-                }
+        let mut fitting = self.available >> order << order;
+        while fitting != 0 {
+            let found = fitting.trailing_zeros();
+            fitting &= fitting - 1;
+            let level = level_of(found);
+            let group = self.levels[level].index.lowest(meta, found % CLASSES);
+            let bit = blocks(self.group(meta, level, group).free, class_on(level, order)).trailing_zeros();
+            let first = self.frame(meta, self.section_of_group(meta, level, group), level, group, bit);
+            if first + needed <= below {
+                return Some(self.take_and_split(meta, level, group, bit, order));
             }
-            class = 0;
         }
         None
     }
 
-    /// Takes the block of `order` at the beginning of the free unit, or free block of units, at `place`.
-    #[inline]
-    fn take(&mut self, meta: &mut [u64], place: Place, order: u32) -> u64 {
-        let Place { section, mut level, group, bit } = place;
-        let first = section.start(level, group) + (u64::from(bit) << unit_shift(level));
-        let target = (order / CLASSES) as usize;
-        let class = if level == target { order % CLASSES } else { 0 };
-        let before = self.group(meta, level, group);
-        let after = Group { free: before.free & !mask(bit, class), head: before.head | 1 << bit };
-        self.set_group(meta, level, group, after);
-        self.reindex(meta, level, group, rank(before.free), rank(after.free));
-        while level > target {
-            level -= 1;
-            let class = if level == target { order % CLASSES } else { 0 };
-            let group = section.group(level, first);
-            let taken = Group { free: Group::FREE.free & !mask(0, class), head: 1 };
+    /// Takes the block of `order` with which the free block at `bit` begins.
+    fn take_and_split(&mut self, meta: &mut [u64], from: usize, group: usize, bit: u32, order: u32) -> u64 {
+        let section = self.section_of_group(meta, from, group);
+        let first = self.frame(meta, section, from, group, bit);
+        let to = level_of(order);
+        self.take(meta, from, group, bit, class_on(from, order));
+        for level in (to..from).rev() {
+            let group = self.group_of(meta, section, level, first);
             self.levels[level].index.set_split(meta, group, true);
-            self.set_group(meta, level, group, taken);
-            self.reindex(meta, level, group, 0, rank(taken.free));
+            self.set_group(meta, level, group, Group::FREE);
+            self.take(meta, level, group, 0, class_on(level, order));
         }
         self.free -= 1 << order;
         first
     }
 
-    /// Gives back the block of `order` at `frame`, or says that no such block is allocated.
+    /// Takes the block of `class` at `bit` of a group.
+    #[inline]
+    fn take(&mut self, meta: &mut [u64], level: usize, group: usize, bit: u32, class: u32) {
+        let mut units = self.group(meta, level, group);
+        units.free &= !mask(bit, class);
+        units.head |= 1 << bit;
+        self.set_group(meta, level, group, units);
+        self.offer(meta, level, group, units.free);
+    }
+
+    /// Gives back the block of `order` at `frame`, if exactly that is allocated. `given` tells whether the frame was
+    /// ever given; it is asked only where the group has holes.
     #[inline]
     pub fn free(&mut self, meta: &mut [u64], frame: u64, order: u32, given: impl Fn(&[u64]) -> bool) -> bool {
-        let Some(place) = self.allocated(meta, frame, order, given) else { return false };
-        self.release(meta, place, order);
+        // The level is spelled out for the small orders, so that the compiler can make the most of it.
+        if order < CLASSES {
+            self.free_on(meta, 0, frame, order, given)
+        } else {
+            self.free_on(meta, level_of(order), frame, order, given)
+        }
+    }
+
+    #[inline]
+    fn free_on(
+        &mut self,
+        meta: &mut [u64],
+        level: usize,
+        frame: u64,
+        order: u32,
+        given: impl Fn(&[u64]) -> bool,
+    ) -> bool {
+        let Some((section, group)) = self.allocated(meta, level, frame, order, given) else { return false };
+        let bit = bit_of(level, frame);
+        let mut units = self.group(meta, level, group);
+        units.free |= mask(bit, order % CLASSES);
+        units.head &= !(1 << bit);
+        self.free += 1 << order;
+        if units.free == !0 && level < self.top {
+            self.complete(meta, section, level, frame);
+        } else {
+            self.set_group(meta, level, group, units);
+            self.offer(meta, level, group, units.free);
+        }
         true
     }
 
-    /// Whether exactly the block of `order` at `frame` is allocated. `given` tells whether the frame was ever given;
-    /// it is asked only where the group has holes.
+    /// Whether exactly the block of `order` at `frame` is allocated; `given` as for [`free`](Self::free).
     pub fn is_allocated(&self, meta: &[u64], frame: u64, order: u32, given: impl Fn(&[u64]) -> bool) -> bool {
-        self.allocated(meta, frame, order, given).is_some()
+        self.allocated(meta, level_of(order), frame, order, given).is_some()
     }
 
+    /// The section and the group of the block of `order` at `frame`, if exactly that is allocated.
     #[inline]
-    fn allocated(&self, meta: &[u64], frame: u64, order: u32, given: impl Fn(&[u64]) -> bool) -> Option<Place> {
+    fn allocated(
+        &self,
+        meta: &[u64],
+        level: usize,
+        frame: u64,
+        order: u32,
+        given: impl Fn(&[u64]) -> bool,
+    ) -> Option<(usize, usize)> {
         let section = self.section_of_frame(meta, frame)?;
-        let (level, class) = ((order / CLASSES) as usize, order % CLASSES);
         if level > self.top {
             return None;
         }
-        let group = section.group(level, frame);
-        let bit = (frame >> unit_shift(level)) as u32 % 64;
+        let group = self.group_of(meta, section, level, frame);
         let index = &self.levels[level].index;
-        if !index.is_split(meta, group) || !self.group(meta, level, group).holds(bit, class) {
+        if !index.is_split(meta, group)
+            || !self.group(meta, level, group).holds(bit_of(level, frame), order % CLASSES)
+            || level > 0 && self.is_split(meta, section, level - 1, frame)
+            || index.has_holes(meta, group) && !given(meta)
+        {
             return None;
         }
-        if level > 0 && self.levels[level - 1].index.is_split(meta, section.group(level - 1, frame)) {
-            return None;
-        }
-        if index.has_holes(meta, group) && !given(meta) {
-            return None;
-        }
-        Some(Place { section, level, group, bit })
+        Some((section, group))
     }
 
-    /// Makes the allocated block at `place` free, and every group above that this completes.
-    #[inline]
-    fn release(&mut self, meta: &mut [u64], place: Place, order: u32) {
-        let Place { section, mut level, mut group, mut bit } = place;
-        let frame = section.start(level, group) + (u64::from(bit) << unit_shift(level));
-        let mut class = order % CLASSES;
-        self.free += 1 << order;
+    /// Whether the unit above `level` that `frame` lies in is split into a group of `level`.
+    fn is_split(&self, meta: &[u64], section: usize, level: usize, frame: u64) -> bool {
+        self.levels[level].index.is_split(meta, self.group_of(meta, section, level, frame))
+    }
+
+    /// Dissolves the group of `level` around `frame`, now wholly free, and frees its unit on the level above.
+    #[inline(never)]
+    fn complete(&mut self, meta: &mut [u64], section: usize, mut level: usize, frame: u64) {
         loop {
-            let before = self.group(meta, level, group);
-            let after = Group { free: before.free | mask(bit, class), head: before.head & !(1 << bit) };
-            if after.free != !0 || level == self.top {
-                self.set_group(meta, level, group, after);
-                self.reindex(meta, level, group, rank(before.free), rank(after.free));
+            let group = self.group_of(meta, section, level, frame);
+            self.levels[level].index.set_split(meta, group, false);
+            self.offer(meta, level, group, 0);
+            level += 1;
+            let group = self.group_of(meta, section, level, frame);
+            let bit = 1 << bit_of(level, frame);
+            let mut units = self.group(meta, level, group);
+            units.free |= bit;
+            units.head &= !bit;
+            if units.free != !0 || level == self.top {
+                self.set_group(meta, level, group, units);
+                self.offer(meta, level, group, units.free);
                 return;
             }
-            self.reindex(meta, level, group, rank(before.free), 0);
-            self.levels[level].index.set_split(meta, group, false);
-            level += 1;
-            group = section.group(level, frame);
-            bit = (frame >> unit_shift(level)) as u32 % 64;
-            class = 0;
         }
     }
 
@@ -181,37 +240,35 @@ impl Zone {
     /// has. What is kept becomes the fewest blocks that make up `count`, the largest first.
     pub fn trim(&mut self, meta: &mut [u64], first: u64, order: u32, count: u64) {
         let Some(section) = self.section_of_frame(meta, first) else { return };
-        let mut level = (order / CLASSES) as usize;
-        let mut at = first;
-        let mut rest = count;
-        let group = section.group(level, at);
-        let start = (at >> unit_shift(level)) as u32 % 64;
-        let mut cut = (group, self.group(meta, level, group), start, start + (1 << (order % CLASSES)));
+        let mut level = level_of(order);
+        let (mut at, mut rest) = (first, count);
+        let mut bit = bit_of(level, at);
+        let mut end = bit + (1 << (order % CLASSES));
+        let mut units = self.group(meta, level, self.group_of(meta, section, level, at));
         loop {
-            let (group, before, start, end) = cut;
-            let (units, part) = (rest >> unit_shift(level), rest & ((1 << unit_shift(level)) - 1));
-            let mut after = before;
-            let mut bit = start;
-            for class in (0..CLASSES).rev().filter(|class| units >> class & 1 != 0) {
-                after.head |= 1 << bit;
+            let kept = rest >> unit_shift(level);
+            for class in (0..CLASSES).rev().filter(|class| kept >> class & 1 != 0) {
+                units.head |= 1 << bit;
                 bit += 1 << class;
             }
-            at += units << unit_shift(level);
-            rest = part;
-            if part != 0 {
-                after.head |= 1 << bit;
+            let group = self.group_of(meta, section, level, at);
+            at += kept << unit_shift(level);
+            rest -= kept << unit_shift(level);
+            // A unit of which only a part is kept is split.
+            if rest != 0 {
+                units.head |= 1 << bit;
                 bit += 1;
             }
-            after.free |= span(bit, end);
-            self.set_group(meta, level, group, after);
-            self.reindex(meta, level, group, rank(before.free), rank(after.free));
-            if part == 0 {
+            units.free |= span(bit, end);
+            self.set_group(meta, level, group, units);
+            self.offer(meta, level, group, units.free);
+            if rest == 0 {
                 break;
             }
             level -= 1;
-            let group = section.group(level, at);
+            let group = self.group_of(meta, section, level, at);
             self.levels[level].index.set_split(meta, group, true);
-            cut = (group, Group { free: 0, head: 0 }, 0, 64);
+            (bit, end, units) = (0, 64, Group { free: 0, head: 0 });
         }
         self.free += (1 << order) - count;
     }
@@ -220,38 +277,39 @@ impl Zone {
     pub fn give(&mut self, meta: &mut [u64], first: u64, end: u64) {
         if let Some(section) = self.section_of_frame(meta, first) {
             self.free += end - first;
-            self.give_level(meta, &section, self.top, first, end);
+            self.give_level(meta, section, self.top, first, end);
         }
     }
 
-    fn give_level(&mut self, meta: &mut [u64], section: &Section, level: usize, first: u64, end: u64) {
+    fn give_level(&mut self, meta: &mut [u64], section: usize, level: usize, first: u64, end: u64) {
         if first == end {
             return;
         }
         let shift = unit_shift(level);
-        let (whole, whole_end) = (first.div_ceil(1 << shift), end >> shift);
+        let (inner, inner_end) = (first.div_ceil(1 << shift), end >> shift);
         // The groups that it touches exist from now on, though only some of their units may be given, or none.
         let mut unit = first >> shift;
         while unit << shift < end {
             let next = (unit | 63) + 1;
-            let group = section.group(level, unit << shift);
+            let group = self.group_of(meta, section, level, unit << shift);
             let exists = self.levels[level].index.is_split(meta, group);
-            let before = if exists { self.group(meta, level, group) } else { Group::NEVER_GIVEN };
-            let (from, to) = (unit.max(whole), next.min(whole_end));
+            let mut units = if exists { self.group(meta, level, group) } else { Group::NEVER_GIVEN };
+            let (from, to) = (unit.max(inner), next.min(inner_end));
             let given = if from < to { span((from % 64) as u32, ((to - 1) % 64) as u32 + 1) } else { 0 };
-            let after = Group { free: before.free | given, head: before.head & !given };
+            units.free |= given;
+            units.head &= !given;
             self.levels[level].index.set_split(meta, group, true);
-            self.levels[level].index.set_holes(meta, group, after.free != !0);
-            self.set_group(meta, level, group, after);
-            self.reindex(meta, level, group, rank(before.free), rank(after.free));
+            self.levels[level].index.set_holes(meta, group, units.free != !0);
+            self.set_group(meta, level, group, units);
+            self.offer(meta, level, group, units.free);
             unit = next;
         }
         if level == 0 {
             return;
         }
-        if whole <= whole_end {
-            self.give_level(meta, section, level - 1, first, whole << shift);
-            self.give_level(meta, section, level - 1, whole_end << shift, end);
+        if inner <= inner_end {
+            self.give_level(meta, section, level - 1, first, inner << shift);
+            self.give_level(meta, section, level - 1, inner_end << shift, end);
         } else {
             self.give_level(meta, section, level - 1, first, end);
         }
@@ -261,11 +319,11 @@ impl Zone {
     pub fn is_free(&self, meta: &[u64], frame: u64) -> bool {
         let Some(section) = self.section_of_frame(meta, frame) else { return false };
         for level in (0..=self.top).rev() {
-            let group = section.group(level, frame);
+            let group = self.group_of(meta, section, level, frame);
             if !self.levels[level].index.is_split(meta, group) {
                 return false;
             }
-            if self.group(meta, level, group).free >> (frame >> unit_shift(level)) % 64 & 1 != 0 {
+            if self.group(meta, level, group).free >> bit_of(level, frame) & 1 != 0 {
                 return true;
             }
         }
@@ -275,59 +333,77 @@ impl Zone {
     /// A group of `level`. Its words mean something only if it exists.
     #[inline]
     pub fn group(&self, meta: &[u64], level: usize, group: usize) -> Group {
-        let at = self.levels[level].groups + 2 * group;
-        Group { free: meta[at], head: meta[at + 1] }
+        let words = &meta[self.levels[level].groups + 2 * group..][..2];
+        Group { free: words[0], head: words[1] }
     }
 
     #[inline]
     fn set_group(&self, meta: &mut [u64], level: usize, group: usize, to: Group) {
-        let at = self.levels[level].groups + 2 * group;
-        meta[at] = to.free;
-        meta[at + 1] = to.head;
+        let words = &mut meta[self.levels[level].groups + 2 * group..][..2];
+        words[0] = to.free;
+        words[1] = to.head;
     }
 
-    /// Enters a group under the classes of blocks that it has now, its rank having changed from `before` to `after`.
+    /// Enters a group under what it offers with these units free.
     #[inline]
-    fn reindex(&mut self, meta: &mut [u64], level: usize, group: usize, before: u32, after: u32) {
+    fn offer(&mut self, meta: &mut [u64], level: usize, group: usize, free: u64) {
+        let classes = if level == 0 { served(free) } else { whole(free) };
         let index = &mut self.levels[level].index;
-        let base = unit_shift(level);
-        for class in after..before {
-            if index.remove(meta, class, group) {
-                self.available &= !(1 << (base + class));
-            }
-        }
-        for class in before..after {
-            if index.insert(meta, class, group) {
-                self.available |= 1 << (base + class);
-            }
+        if index.offer(meta, group, classes) {
+            let ours = ((1 << CLASSES) - 1) << unit_shift(level);
+            self.available = self.available & !ours | index.offered() << unit_shift(level);
         }
     }
 
+    /// The number of the group of `level` that `frame` belongs to.
     #[inline]
-    fn section_of_frame(&self, meta: &[u64], frame: u64) -> Option<Section> {
-        let section =
-            if self.sections == 1 { self.first_section } else { self.search(meta, |section| section.first <= frame) };
-        (section.first <= frame && frame < section.end).then_some(section)
+    fn group_of(&self, meta: &[u64], section: usize, level: usize, frame: u64) -> usize {
+        (frame >> unit_shift(level + 1)).wrapping_add(self.offset(meta, section, level)) as usize
+    }
+
+    /// The first frame of a unit.
+    #[inline]
+    fn frame(&self, meta: &[u64], section: usize, level: usize, group: usize, bit: u32) -> u64 {
+        let place = (group as u64).wrapping_sub(self.offset(meta, section, level));
+        (place << SHIFT | u64::from(bit)) << unit_shift(level)
     }
 
     #[inline]
-    fn section_of_group(&self, meta: &[u64], level: usize, group: usize) -> Section {
+    fn offset(&self, meta: &[u64], section: usize, level: usize) -> u64 {
+        if self.sections == 1 { self.first_section.offset[level] } else { self.section(meta, section).offset[level] }
+    }
+
+    fn section(&self, meta: &[u64], section: usize) -> Section {
+        Section::load(&meta[self.section_words + section * SECTION_WORDS..][..SECTION_WORDS])
+    }
+
+    #[inline]
+    fn section_of_frame(&self, meta: &[u64], frame: u64) -> Option<usize> {
         if self.sections == 1 {
-            return self.first_section;
+            return (self.first_section.first <= frame && frame < self.first_section.end).then_some(0);
         }
-        self.search(meta, |section| section.group(level, section.first) <= group)
+        let section = self.last_section(meta, |section| section.first <= frame);
+        let Section { first, end, .. } = self.section(meta, section);
+        (first <= frame && frame < end).then_some(section)
     }
 
-    /// The last section for which `before` holds, which it does for all up to some point; else the first.
-    #[cold]
-    fn search(&self, meta: &[u64], before: impl Fn(&Section) -> bool) -> Section {
-        let at = |n: usize| Section::load(&meta[self.section_words + n * SECTION_WORDS..][..SECTION_WORDS]);
+    #[inline]
+    fn section_of_group(&self, meta: &[u64], level: usize, group: usize) -> usize {
+        if self.sections == 1 {
+            return 0;
+        }
+        self.last_section(meta, |section| section.first_group(level) <= group)
+    }
+
+    /// The last section for which `holds`, which it does for all up to some point; else the first.
+    #[inline(never)]
+    fn last_section(&self, meta: &[u64], holds: impl Fn(&Section) -> bool) -> usize {
         let (mut low, mut high) = (0, self.sections);
         while high - low > 1 {
             let middle = low.midpoint(high);
-            if before(&at(middle)) { low = middle } else { high = middle }
+            if holds(&self.section(meta, middle)) { low = middle } else { high = middle }
         }
-        at(low)
+        low
     }
 }
 
