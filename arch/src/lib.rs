@@ -9,21 +9,40 @@
 //! `unsafe fn` that says what it needs. The oldest CPU is a 486 without CPUID, and nothing is executed that CPUID does
 //! not offer: not even CR4 is read on a CPU without it.
 //!
-//! - [`cpu`]: what this CPU offers, and switching on what the tables rely on;
+//! What there is, and in the order in which a kernel comes up:
+//!
+//! - [`serial`], [`vga`], [`keyboard`]: consoles, of which any may be missing;
+//! - [`descriptors`]: the tables that say what a segment, an interrupt, a task is;
+//! - [`trap`]: exceptions, and the one hook for them;
+//! - [`cpu`]: what this CPU offers, and switching on what the page tables rely on;
+//! - [`mode`]: the live mode, and the lift into the other;
 //! - [`tlb`]: forgetting translations;
-//! - [`interrupts`]: on, off, waiting;
-//! - [`serial`], [`vga`]: consoles, of which any may be missing;
+//! - [`interrupts`], [`pic`]: on, off, waiting, and silence from devices;
 //! - [`power`]: restart and power off.
 #![no_std]
 
 pub mod cpu;
 mod cpuid;
 pub mod interrupts;
+pub mod keyboard;
+pub mod mode;
+mod nmi;
+pub mod pic;
 pub mod power;
 mod registers;
 pub mod serial;
 pub mod tlb;
+pub mod trap;
 pub mod vga;
+
+#[cfg(target_arch = "x86")]
+#[path = "i686/mod.rs"]
+mod machine;
+#[cfg(target_arch = "x86_64")]
+#[path = "x86_64/mod.rs"]
+mod machine;
+
+pub use machine::descriptors;
 
 /// Where physical address 0 lies in the mapping that the kernel is linked for: a symbol's physical address is its
 /// virtual one less this.

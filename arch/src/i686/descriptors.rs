@@ -1,0 +1,134 @@
+//! GDT, IDT and TSS of the one CPU that runs.
+
+use core::arch::global_asm;
+
+use mm::Frame as PhysFrame;
+use x86::Ring;
+use x86::bits32::task::TaskStateSegment;
+use x86::dtables::{DescriptorTablePointer, lgdt, lidt};
+use x86::segmentation::{
+    BuildDescriptor, Descriptor, DescriptorBuilder, GateDescriptorBuilder, SegmentSelector, TaskGateDescriptorBuilder,
+    load_cs, load_ds, load_es, load_fs, load_gs, load_ss,
+};
+use x86::task::load_tr;
+
+use super::double_fault;
+use super::frame::Frame;
+use crate::{nmi, pic, registers, trap};
+
+global_asm!(
+    ".set TRAP_ERROR_CODES, {errors}",
+    include_str!("trap.s"),
+    errors = const trap::ERROR_CODES,
+    options(att_syntax)
+);
+
+unsafe extern "C" {
+    /// The 256 entries, one after the other.
+    static trap_stubs: u8;
+}
+
+/// How far apart they lie, in bytes.
+const STUB: usize = 16;
+
+/// The kernel's code segment.
+pub const KERNEL_CODE: u16 = 0x08;
+/// The kernel's data segment.
+pub const KERNEL_DATA: u16 = 0x10;
+/// Programs' code segment.
+pub const USER_CODE: u16 = 0x18 | 3;
+/// Programs' data segment.
+pub const USER_DATA: u16 = 0x20 | 3;
+const MAIN_TASK: u16 = 0x28;
+const DOUBLE_FAULT_TASK: u16 = 0x30;
+
+/// Flat segments, with the accessed bit set so that the CPU has nothing to write.
+const SEGMENTS: [u64; 5] =
+    [0, 0x00CF_9B00_0000_FFFF, 0x00CF_9300_0000_FFFF, 0x00CF_FB00_0000_FFFF, 0x00CF_F300_0000_FFFF];
+
+#[repr(C, align(8))]
+struct Tables {
+    segments: [u64; SEGMENTS.len()],
+    tasks: [Descriptor; 2],
+    gates: [Descriptor; 256],
+}
+
+static mut TABLES: Tables = Tables { segments: SEGMENTS, tasks: [Descriptor::NULL; 2], gates: [Descriptor::NULL; 256] };
+
+/// Fills the tables and loads them, masks the interrupt controllers and lets NMIs through. Exceptions are reported
+/// from here on.
+///
+/// # Safety
+/// Once, on the one CPU that runs, with interrupts off, from the addresses that the kernel is linked for.
+pub unsafe fn load() {
+    // SAFETY: nobody else uses the tables: they are not loaded yet, and this runs once.
+    unsafe {
+        let tables = &mut *(&raw mut TABLES);
+        for (vector, gate) in tables.gates.iter_mut().enumerate() {
+            let builder = if vector == usize::from(trap::DOUBLE_FAULT) {
+                DescriptorBuilder::task_gate_descriptor(SegmentSelector::from_raw(DOUBLE_FAULT_TASK))
+            } else {
+                let stub = (&raw const trap_stubs).add(vector * STUB) as u32;
+                let code = SegmentSelector::from_raw(KERNEL_CODE);
+                GateDescriptorBuilder::<u32>::interrupt_descriptor(code, stub)
+            };
+            *gate = builder.dpl(Ring::Ring0).present().finish();
+        }
+        double_fault::prepare();
+        follow(mm::PhysAddr(registers::cr3()).frame());
+        load_fs(SegmentSelector::from_raw(0));
+        load_gs(SegmentSelector::from_raw(0));
+        reload();
+    }
+    pic::mask_all();
+    nmi::open();
+}
+
+/// Loads all that [`load`] loaded once more. FS and GS are left alone.
+///
+/// # Safety
+/// [`load`] must have run, and interrupts must be off.
+pub(crate) unsafe fn reload() {
+    let tables = &raw mut TABLES;
+    // SAFETY: the tables are filled and stay where they are. The CPU writes the busy bit of a task's descriptor when
+    // it loads it and refuses one that has it set, so the descriptors are made anew.
+    unsafe {
+        let tasks = [&raw const double_fault::MAIN, &raw const double_fault::TASK];
+        (&raw mut (*tables).tasks).write(tasks.map(|task| {
+            let limit = size_of::<TaskStateSegment>() as u64 - 1;
+            let builder: DescriptorBuilder = GateDescriptorBuilder::<u32>::tss_descriptor(task as u64, limit, true);
+            builder.present().finish()
+        }));
+        let limit = (size_of::<[u64; SEGMENTS.len()]>() + size_of::<[Descriptor; 2]>() - 1) as u16;
+        lgdt(&DescriptorTablePointer::<u64> { limit, base: (&raw const (*tables).segments).cast() });
+        load_cs(SegmentSelector::from_raw(KERNEL_CODE));
+        load_ss(SegmentSelector::from_raw(KERNEL_DATA));
+        load_ds(SegmentSelector::from_raw(KERNEL_DATA));
+        load_es(SegmentSelector::from_raw(KERNEL_DATA));
+        load_tr(SegmentSelector::from_raw(MAIN_TASK));
+        let limit = (size_of::<[Descriptor; 256]>() - 1) as u16;
+        lidt(&DescriptorTablePointer::<Descriptor> { limit, base: (&raw const (*tables).gates).cast() });
+    }
+}
+
+/// Says that `root` is the live root: the double fault's task loads it along with its registers, and must find the
+/// kernel there.
+pub(crate) fn follow(root: PhysFrame) {
+    // SAFETY: the CPU reads the field when a double fault happens and not otherwise; a 32-bit store is whole.
+    unsafe { (&raw mut double_fault::TASK.cr3).write_unaligned(root.start().0 as u32) };
+}
+
+/// Called by `trap.s`.
+#[unsafe(no_mangle)]
+extern "C" fn trap_entry(frame: *mut Frame) {
+    // SAFETY: the stub has just put the frame on its stack and waits for this to return.
+    let frame = unsafe { &mut *frame };
+    // From ring 0 the CPU pushes no stack pointer: the interrupted code's stack ends where the frame does.
+    frame.esp = if frame.from_user() {
+        // SAFETY: from ring 3 it has pushed one, right behind the frame.
+        unsafe { (&raw const *frame).add(1).cast::<u32>().read() }
+    } else {
+        (&raw const *frame).wrapping_add(1) as u32
+    };
+    trap::dispatch(frame);
+}

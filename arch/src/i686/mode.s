@@ -1,0 +1,123 @@
+# The lift: from pml2 to pml3 and back.
+#
+# With paging on, toggling CR4.PAE would make the CPU read the tables of one mode as those of the other, so it is done
+# with paging off, by code that runs where the address of an instruction is the same with paging and without: on one
+# page of the kernel's image, mapped at its physical address. The page is only read and executed.
+
+    .set KERNEL_OFFSET, 0xC0000000
+    .set CODE, 0x08
+    .set DATA, 0x10
+    .set CR0_PG, 1 << 31
+
+    .local mode_stack
+    .comm mode_stack, 4, 4
+
+# fn mode_switch(root: u32, cr4: u32) -> u32
+#
+# Turns paging off and on again, with the root `root` and `cr4` in CR4. Returns 0. When it does, the segment registers
+# hold segments of the GDT below, and there is no IDT.
+    .text
+    .global mode_switch
+mode_switch:
+    push %ebx
+    push %ebp
+    push %esi
+    push %edi
+    pushfl
+    # Above the five: the return address, the root, CR4.
+    mov 24(%esp), %edi
+    mov 28(%esp), %esi
+    mov %esp, mode_stack
+    mov $(mode_page - KERNEL_OFFSET), %eax
+    jmp *%eax
+mode_switched:
+    mov mode_stack, %esp
+    popfl
+    pop %edi
+    pop %esi
+    pop %ebp
+    pop %ebx
+    xor %eax, %eax
+    ret
+
+    .section .trampoline, "ax", @progbits
+    .balign 4096
+    .global mode_page
+mode_page:
+    # An interrupt that cannot be shut out would be delivered to an address that is none with paging off. Without a
+    # table the CPU resets the machine instead of running astray.
+    lidt mode_no_idt - KERNEL_OFFSET
+    lgdt mode_gdt_pointer - KERNEL_OFFSET
+    mov $DATA, %eax
+    mov %eax, %ss
+    mov %eax, %ds
+    mov %eax, %es
+    mov %cr0, %eax
+    and $~CR0_PG, %eax
+    mov %eax, %cr0
+    # A jump, because early CPUs have fetched and decoded ahead under the old rules.
+    jmp 1f
+1:
+    mov %esi, %cr4
+    mov %edi, %cr3
+    or $CR0_PG, %eax
+    # In pml3 this loads the four directory pointers too.
+    mov %eax, %cr0
+    ljmp $CODE, $mode_switched
+
+    .balign 8
+mode_gdt:
+    # Flat, accessed bits set: the page is not writable. They are where the kernel's own are.
+    .quad 0
+    .quad 0x00CF9B000000FFFF
+    .quad 0x00CF93000000FFFF
+mode_gdt_pointer:
+    .word . - mode_gdt - 1
+    .long mode_gdt - KERNEL_OFFSET
+mode_no_idt:
+    .word 0
+    .long 0
+    # All of the page belongs to this, so that nothing else is mapped with it.
+    .org mode_page + 4096, 0xCC
+
+# fn mode_switch_checked(root: u32, cr4: u32) -> u32
+#
+# The same, with a pattern in each register that a function has to preserve. Returns how many were not preserved.
+    .macro differs register, value
+    cmp \value, \register
+    setne %cl
+    movzbl %cl, %ecx
+    add %ecx, %eax
+    .endm
+
+    .local mode_checked_stack
+    .comm mode_checked_stack, 4, 4
+
+    .text
+    .global mode_switch_checked
+mode_switch_checked:
+    push %ebx
+    push %ebp
+    push %esi
+    push %edi
+    # Above the four: the return address, the root, CR4. The second push finds the stack one lower.
+    pushl 24(%esp)
+    pushl 24(%esp)
+    mov %esp, mode_checked_stack
+    mov $0xB0B1B2B3, %ebx
+    mov $0x50515253, %ebp
+    mov $0xE0E1E2E3, %esi
+    mov $0xD0D1D2D3, %edi
+    call mode_switch
+    differs %ebx, $0xB0B1B2B3
+    differs %ebp, $0x50515253
+    differs %esi, $0xE0E1E2E3
+    differs %edi, $0xD0D1D2D3
+    differs %esp, mode_checked_stack
+    mov mode_checked_stack, %esp
+    add $8, %esp
+    pop %edi
+    pop %esi
+    pop %ebp
+    pop %ebx
+    ret

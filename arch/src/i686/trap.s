@@ -1,0 +1,51 @@
+# The way into trap::dispatch and back, for all 256 vectors.
+#
+# What lies on the stack then is i686::frame::Frame, so the two must change together.
+
+    .text
+    .balign 16
+    .global trap_stubs
+# One stub a vector, 16 bytes apart. All leave the same picture: where the CPU pushes no error code, they push a 0.
+trap_stubs:
+    .set vector, 0
+    .rept 256
+    .balign 16
+    .set pushed, 0
+    .if vector < 32
+    .set pushed, (TRAP_ERROR_CODES >> vector) & 1
+    .endif
+    .if pushed == 0
+    push $0
+    .endif
+    push $vector
+    jmp trap_common
+    .set vector, vector + 1
+    .endr
+
+trap_common:
+    pusha
+    # Before anything else can fault and overwrite it.
+    mov %cr2, %eax
+    push %eax
+    # The ABI wants the direction flag clear and, at a call, the stack aligned to 16.
+    cld
+    mov %esp, %ebx
+    and $-16, %esp
+    sub $12, %esp
+    push %ebx
+    call trap_entry
+    mov %ebx, %esp
+    # CR2 is not put back.
+    pop %eax
+    popa
+    # The vector and the error code.
+    add $8, %esp
+    iret
+
+# The double fault's task begins here, on its own stack, with nothing on it but the error code. The 0 stands where a
+# return address would.
+    .global double_fault_task
+double_fault_task:
+    cld
+    push $0
+    jmp double_fault_entry

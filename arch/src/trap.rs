@@ -1,0 +1,113 @@
+//! What happens when the CPU interrupts the kernel.
+//!
+//! Every vector ends here. The 32 exceptions go to one handler, the kernel's; the others come from devices, of which
+//! none is switched on, and are counted.
+
+use core::fmt::{self, Write};
+use core::mem;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+pub use crate::machine::frame::Frame;
+
+use crate::{interrupts, pic, serial, vga};
+
+/// The vectors that the architecture has kept for exceptions.
+const EXCEPTIONS: u8 = 32;
+
+/// Those on which the CPU pushes an error code (SDM vol. 3A, table 6-1; AMD APM vol. 2, 8.2 for 29 and 30).
+pub(crate) const ERROR_CODES: u32 =
+    1 << 8 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 17 | 1 << 21 | 1 << 29 | 1 << 30;
+
+/// Double fault: its own stack, because the current one may be what is wrong.
+pub(crate) const DOUBLE_FAULT: u8 = 8;
+
+/// What the exceptions are called, by vector.
+const NAMES: [&str; EXCEPTIONS as usize] = [
+    "divide error",
+    "debug",
+    "non-maskable interrupt",
+    "breakpoint",
+    "overflow",
+    "bound range exceeded",
+    "invalid opcode",
+    "no coprocessor",
+    "double fault",
+    "coprocessor segment overrun",
+    "invalid TSS",
+    "segment not present",
+    "stack fault",
+    "general protection",
+    "page fault",
+    "exception 15",
+    "floating-point error",
+    "alignment check",
+    "machine check",
+    "SIMD floating-point error",
+    "virtualization exception",
+    "control protection",
+    "exception 22",
+    "exception 23",
+    "exception 24",
+    "exception 25",
+    "exception 26",
+    "exception 27",
+    "hypervisor injection",
+    "VMM communication",
+    "security exception",
+    "exception 31",
+];
+
+/// Who handles exceptions.
+pub type Handler = fn(&mut Frame);
+
+static HANDLER: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
+
+/// Interrupts that nobody asked for.
+static STRAYS: AtomicU32 = AtomicU32::new(0);
+
+/// Has all exceptions handled by `handler` from here on. Where it returns, the interrupted code goes on with the
+/// registers as they are in the frame then; a double fault never goes on.
+pub fn set_handler(handler: Handler) {
+    HANDLER.store(handler as *mut (), Ordering::Release);
+}
+
+/// How many interrupts came that are no exceptions.
+pub fn strays() -> u32 {
+    STRAYS.load(Ordering::Relaxed)
+}
+
+/// What the exception `vector` is called; `interrupt` if it is none.
+pub fn name(vector: u8) -> &'static str {
+    NAMES.get(usize::from(vector)).copied().unwrap_or("interrupt")
+}
+
+/// Where all entries meet.
+pub(crate) fn dispatch(frame: &mut Frame) {
+    let vector = frame.vector();
+    if vector >= EXCEPTIONS {
+        STRAYS.fetch_add(1, Ordering::Relaxed);
+        pic::acknowledge(vector);
+        return;
+    }
+    let handler = HANDLER.load(Ordering::Acquire);
+    if handler.is_null() {
+        // Nothing above is ready yet: say what is known on whatever console there is.
+        let _ = write!(Consoles, "{frame}");
+        interrupts::halt();
+    }
+    // SAFETY: what is not null was stored by `set_handler` and is a `Handler`.
+    let handler: Handler = unsafe { mem::transmute(handler) };
+    handler(frame);
+}
+
+/// Every console there is.
+struct Consoles;
+
+impl fmt::Write for Consoles {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        serial::write(text.as_bytes());
+        vga::write(text.as_bytes());
+        Ok(())
+    }
+}

@@ -1,0 +1,147 @@
+//! GDT, IDT and TSS of the one CPU that runs.
+
+use core::arch::global_asm;
+
+use mm::Frame as PhysFrame;
+use x86::Ring;
+use x86::bits64::segmentation::Descriptor64;
+use x86::bits64::task::TaskStateSegment;
+use x86::dtables::{DescriptorTablePointer, lgdt, lidt};
+use x86::segmentation::{
+    BuildDescriptor, DescriptorBuilder, GateDescriptorBuilder, SegmentSelector, load_cs, load_ds, load_es, load_fs,
+    load_gs, load_ss,
+};
+use x86::task::load_tr;
+
+use crate::machine::frame::Frame;
+use crate::{nmi, pic, trap};
+
+global_asm!(
+    ".set TRAP_ERROR_CODES, {errors}",
+    include_str!("trap.s"),
+    errors = const trap::ERROR_CODES,
+    options(att_syntax)
+);
+
+unsafe extern "C" {
+    /// The 256 entries, one after the other.
+    static trap_stubs: u8;
+}
+
+/// How far apart they lie, in bytes.
+const STUB: usize = 16;
+
+/// The kernel's code segment.
+pub const KERNEL_CODE: u16 = 0x08;
+/// The kernel's data segment.
+pub const KERNEL_DATA: u16 = 0x10;
+/// Programs' 32-bit code segment; the order of the three is SYSRET's.
+pub const USER_CODE_32: u16 = 0x18 | 3;
+/// Programs' data segment.
+pub const USER_DATA: u16 = 0x20 | 3;
+/// Programs' 64-bit code segment.
+pub const USER_CODE: u16 = 0x28 | 3;
+const TSS: u16 = 0x30;
+
+/// Flat segments, with the accessed bit set so that the CPU has nothing to write.
+const SEGMENTS: [u64; 6] = [
+    0,
+    0x00AF_9B00_0000_FFFF,
+    0x00CF_9300_0000_FFFF,
+    0x00CF_FB00_0000_FFFF,
+    0x00CF_F300_0000_FFFF,
+    0x00AF_FB00_0000_FFFF,
+];
+
+/// Stacks of their own have those exceptions that come when the current stack may be unfit. Vector, and which.
+const OWN_STACK: [(u8, u8); 3] = [(2, 1), (trap::DOUBLE_FAULT, 2), (18, 3)];
+
+/// How large such a stack is, in bytes.
+const STACK: usize = 16 * 1024;
+
+#[repr(C, align(4096))]
+struct Stack([u8; STACK]);
+
+#[repr(C, align(16))]
+struct Tables {
+    segments: [u64; SEGMENTS.len()],
+    task: Descriptor64,
+    gates: [Descriptor64; 256],
+    tss: TaskStateSegment,
+}
+
+static mut TABLES: Tables = Tables {
+    segments: SEGMENTS,
+    task: Descriptor64::NULL,
+    gates: [Descriptor64::NULL; 256],
+    tss: TaskStateSegment::new(),
+};
+
+static mut STACKS: [Stack; OWN_STACK.len()] = [const { Stack([0; STACK]) }; OWN_STACK.len()];
+
+/// Fills the tables and loads them, masks the interrupt controllers and lets NMIs through. Exceptions are reported
+/// from here on.
+///
+/// # Safety
+/// Once, on the one CPU that runs, with interrupts off, from the addresses that the kernel is linked for.
+pub unsafe fn load() {
+    // SAFETY: nobody else uses the tables: they are not loaded yet, and this runs once.
+    unsafe {
+        let tables = &mut *(&raw mut TABLES);
+        for (vector, gate) in tables.gates.iter_mut().enumerate() {
+            let stub = (&raw const trap_stubs).add(vector * STUB) as u64;
+            let own = OWN_STACK.iter().find(|(own, _)| usize::from(*own) == vector).map_or(0, |(_, stack)| *stack);
+            let code = SegmentSelector::from_raw(KERNEL_CODE);
+            let builder: DescriptorBuilder = GateDescriptorBuilder::<u64>::interrupt_descriptor(code, stub);
+            *gate = builder.dpl(Ring::Ring0).ist(own).present().finish();
+        }
+        for (n, (_, stack)) in OWN_STACK.into_iter().enumerate() {
+            let top = (&raw const STACKS).cast::<u8>().add((n + 1) * STACK) as u64;
+            tables.tss.set_ist(usize::from(stack) - 1, top);
+        }
+        // No I/O permission map: the limit ends before it.
+        tables.tss.iomap_base = size_of::<TaskStateSegment>() as u16;
+        load_fs(SegmentSelector::from_raw(0));
+        load_gs(SegmentSelector::from_raw(0));
+        reload();
+    }
+    pic::mask_all();
+    nmi::open();
+}
+
+/// Loads all that [`load`] loaded once more. FS and GS are left alone.
+///
+/// # Safety
+/// [`load`] must have run, and interrupts must be off.
+pub(crate) unsafe fn reload() {
+    let tables = &raw mut TABLES;
+    // SAFETY: the tables are filled and stay where they are. The CPU writes the TSS descriptor's busy bit when it
+    // loads it and refuses one that has it set, so the descriptor is made anew.
+    unsafe {
+        let builder: DescriptorBuilder = GateDescriptorBuilder::<u64>::tss_descriptor(
+            &raw const (*tables).tss as u64,
+            size_of::<TaskStateSegment>() as u64 - 1,
+            true,
+        );
+        (&raw mut (*tables).task).write(builder.present().finish());
+        let limit = (size_of::<[u64; SEGMENTS.len()]>() + size_of::<Descriptor64>() - 1) as u16;
+        lgdt(&DescriptorTablePointer::<u64> { limit, base: (&raw const (*tables).segments).cast() });
+        load_cs(SegmentSelector::from_raw(KERNEL_CODE));
+        load_ss(SegmentSelector::from_raw(KERNEL_DATA));
+        load_ds(SegmentSelector::from_raw(KERNEL_DATA));
+        load_es(SegmentSelector::from_raw(KERNEL_DATA));
+        load_tr(SegmentSelector::from_raw(TSS));
+        let limit = (size_of::<[Descriptor64; 256]>() - 1) as u16;
+        lidt(&DescriptorTablePointer::<Descriptor64> { limit, base: (&raw const (*tables).gates).cast() });
+    }
+}
+
+/// Says that `root` is the live root. Long mode has no task that would load one of its own.
+pub(crate) const fn follow(_root: PhysFrame) {}
+
+/// Called by `trap.s`.
+#[unsafe(no_mangle)]
+extern "C" fn trap_entry(frame: *mut Frame) {
+    // SAFETY: the stub has just put the frame on its stack and waits for this to return.
+    trap::dispatch(unsafe { &mut *frame });
+}

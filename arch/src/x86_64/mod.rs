@@ -1,0 +1,5 @@
+//! Long mode.
+
+pub mod descriptors;
+pub mod frame;
+pub mod mode;

@@ -1,0 +1,158 @@
+# The lift: from pml4 to pml5 and back.
+#
+# CR4.LA57 cannot change while long mode is active, and long mode is left only through 32-bit code with paging off
+# (SDM vol. 3A, 4.1.2, 9.8.5). That code runs where the address of an instruction is the same with paging and without:
+# on one page of the kernel's image, mapped at its physical address. The page is only read and executed.
+#
+# Nothing of the upper halves of the registers survives the 32-bit code, so whatever a function has to preserve is on
+# the stack, and the stack's address in a variable: both are in the image, which lies at the same address in both maps.
+
+    .set KERNEL_OFFSET, 0xFFFFFFFF80000000
+    .set CODE_64, 0x08
+    .set DATA, 0x10
+    .set CODE_32, 0x18
+    .set CR0_PG, 1 << 31
+    .set IA32_EFER, 0xC0000080
+    .set EFER_LME, 1 << 8
+
+    .local mode_stack
+    .comm mode_stack, 8, 8
+
+# fn mode_switch(root: u32, cr4: u32) -> u32
+#
+# Enters long mode anew with the root `root` and `cr4` in CR4. Returns 0. When it does, CS is a segment of the GDT
+# below, and there is no IDT.
+    .text
+    .global mode_switch
+mode_switch:
+    push %rbx
+    push %rbp
+    push %r12
+    push %r13
+    push %r14
+    push %r15
+    pushfq
+    mov %rsp, mode_stack(%rip)
+    mov $(mode_page - KERNEL_OFFSET), %eax
+    jmp *%rax
+mode_switched:
+    mov mode_stack(%rip), %rsp
+    popfq
+    pop %r15
+    pop %r14
+    pop %r13
+    pop %r12
+    pop %rbp
+    pop %rbx
+    xor %eax, %eax
+    ret
+
+    .section .trampoline, "ax", @progbits
+    .balign 4096
+    .global mode_page
+mode_page:
+    # An interrupt that cannot be shut out would be delivered through a table of the wrong kind from here on. With
+    # none the CPU resets the machine instead of running astray.
+    lidt mode_no_idt(%rip)
+    lgdt mode_gdt_pointer(%rip)
+    ljmpl *mode_compatibility(%rip)
+
+    .code32
+1:
+    mov $DATA, %eax
+    mov %eax, %ss
+    mov %eax, %ds
+    mov %eax, %es
+    mov %cr0, %eax
+    and $~CR0_PG, %eax
+    mov %eax, %cr0
+    # Paging is off, and with it long mode; the address of the next instruction is a physical one.
+    mov $IA32_EFER, %ecx
+    rdmsr
+    and $~EFER_LME, %eax
+    wrmsr
+    mov %esi, %cr4
+    mov %edi, %cr3
+    or $EFER_LME, %eax
+    wrmsr
+    mov %cr0, %eax
+    or $CR0_PG, %eax
+    mov %eax, %cr0
+    # Paging and long mode are on; the jump into a 64-bit segment ends compatibility mode.
+    ljmp $CODE_64, $(2f - KERNEL_OFFSET)
+
+    .code64
+2:
+    mov $mode_switched, %rax
+    jmp *%rax
+
+    .balign 8
+mode_gdt:
+    # Flat, accessed bits set: the page is not writable. The first two are where the kernel's own are.
+    .quad 0
+    .quad 0x00AF9B000000FFFF
+    .quad 0x00CF93000000FFFF
+    .quad 0x00CF9B000000FFFF
+mode_gdt_pointer:
+    .word . - mode_gdt - 1
+    .quad mode_gdt - KERNEL_OFFSET
+mode_no_idt:
+    .word 0
+    .quad 0
+mode_compatibility:
+    .long 1b - KERNEL_OFFSET
+    .word CODE_32
+    # All of the page belongs to this, so that nothing else is mapped with it.
+    .org mode_page + 4096, 0xCC
+
+# fn mode_switch_checked(root: u32, cr4: u32) -> u32
+#
+# The same, with a pattern in each register that a function has to preserve. Returns how many were not preserved.
+    .macro differs register, pattern
+    movabs $\pattern, %rcx
+    cmp %rcx, \register
+    setne %cl
+    movzbl %cl, %ecx
+    add %ecx, %eax
+    .endm
+
+    .local mode_checked_stack
+    .comm mode_checked_stack, 8, 8
+
+    .text
+    .global mode_switch_checked
+mode_switch_checked:
+    push %rbx
+    push %rbp
+    push %r12
+    push %r13
+    push %r14
+    push %r15
+    sub $8, %rsp
+    movabs $0xB0B1B2B3B4B5B6B7, %rbx
+    movabs $0x5051525354555657, %rbp
+    movabs $0xC0C1C2C3C4C5C6C7, %r12
+    movabs $0xD0D1D2D3D4D5D6D7, %r13
+    movabs $0xE0E1E2E3E4E5E6E7, %r14
+    movabs $0xF0F1F2F3F4F5F6F7, %r15
+    mov %rsp, mode_checked_stack(%rip)
+    call mode_switch
+    differs %rbx, 0xB0B1B2B3B4B5B6B7
+    differs %rbp, 0x5051525354555657
+    differs %r12, 0xC0C1C2C3C4C5C6C7
+    differs %r13, 0xD0D1D2D3D4D5D6D7
+    differs %r14, 0xE0E1E2E3E4E5E6E7
+    differs %r15, 0xF0F1F2F3F4F5F6F7
+    cmp mode_checked_stack(%rip), %rsp
+    setne %cl
+    movzbl %cl, %ecx
+    add %ecx, %eax
+    mov mode_checked_stack(%rip), %rsp
+    add $8, %rsp
+    pop %r15
+    pop %r14
+    pop %r13
+    pop %r12
+    pop %rbp
+    pop %rbx
+    ret
