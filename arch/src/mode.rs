@@ -105,7 +105,7 @@ pub unsafe fn enter_checked(root: Frame, xpa: bool) -> bool {
 /// As [`enter`].
 unsafe fn change(root: Frame, xpa: bool, switch: unsafe extern "C" fn(u32, u32) -> u32) -> u32 {
     let address = root.start().0;
-    if current().xpa == xpa {
+    if (registers::cr4() & XPA != 0) == xpa {
         // SAFETY: the tables are fit for the live mode: the caller's promise.
         unsafe { registers::set_cr3(address) };
         descriptors::follow(root);
@@ -113,14 +113,13 @@ unsafe fn change(root: Frame, xpa: bool, switch: unsafe extern "C" fn(u32, u32) 
         return 0;
     }
     assert!(address < ROOT_END, "a root at {address:#x}, which the mode switch cannot reach");
-    // SAFETY: `switch` needs what the caller promises. CR4 differs by the bit that CPUID offers. Between `switch` and
-    // `reload` nothing interrupts; the IDT comes back with the rest.
     interrupts::without(|| {
         nmi::without(|| {
+            // SAFETY: `switch` needs what the caller promises. CR4 differs by the bit that the mode is named for, and
+            // for a moment by the two that are put back. Nothing interrupts before the IDT is back with the rest.
             with_bases_kept(|| unsafe {
-                let cr4 = registers::cr4();
-                registers::set_cr4(cr4 & !OFF_MEANWHILE);
-                let cr4 = cr4 & !XPA | if xpa { XPA } else { 0 };
+                let cr4 = registers::cr4() & !XPA | if xpa { XPA } else { 0 };
+                registers::set_cr4(registers::cr4() & !OFF_MEANWHILE);
                 let lost = switch(address as u32, (cr4 & !OFF_MEANWHILE) as u32);
                 descriptors::follow(root);
                 descriptors::reload();

@@ -63,7 +63,8 @@ static mut TABLES: Tables = Tables { segments: SEGMENTS, tasks: [Descriptor::NUL
 pub unsafe fn load() {
     // SAFETY: nobody else uses the tables: they are not loaded yet, and this runs once.
     unsafe {
-        let tables = &mut *(&raw mut TABLES);
+        let tables = &raw mut TABLES;
+        let tables = &mut *tables;
         for (vector, gate) in tables.gates.iter_mut().enumerate() {
             let builder = if vector == usize::from(trap::DOUBLE_FAULT) {
                 DescriptorBuilder::task_gate_descriptor(SegmentSelector::from_raw(DOUBLE_FAULT_TASK))

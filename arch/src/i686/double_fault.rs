@@ -33,7 +33,8 @@ pub(super) static mut TASK: TaskStateSegment = TaskStateSegment::new();
 pub(super) unsafe fn prepare() {
     // SAFETY: the caller's promise: nobody else, the CPU included, reads the two now.
     unsafe {
-        let task = &mut *(&raw mut TASK);
+        let (main, task) = (&raw mut MAIN, &raw mut TASK);
+        let (main, task) = (&mut *main, &mut *task);
         task.eip = double_fault_task as *const () as u32;
         // Interrupts off; bit 1 is always set.
         task.eflags = 2;
@@ -42,7 +43,7 @@ pub(super) unsafe fn prepare() {
         (task.ds, task.es, task.ss) = (KERNEL_DATA, KERNEL_DATA, KERNEL_DATA);
         // No I/O permission map: the limit ends before it.
         task.iobp_offset = size_of::<TaskStateSegment>() as u16;
-        (*(&raw mut MAIN)).iobp_offset = size_of::<TaskStateSegment>() as u16;
+        main.iobp_offset = size_of::<TaskStateSegment>() as u16;
     }
 }
 

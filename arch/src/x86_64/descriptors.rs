@@ -87,7 +87,8 @@ static mut STACKS: [Stack; OWN_STACK.len()] = [const { Stack([0; STACK]) }; OWN_
 pub unsafe fn load() {
     // SAFETY: nobody else uses the tables: they are not loaded yet, and this runs once.
     unsafe {
-        let tables = &mut *(&raw mut TABLES);
+        let tables = &raw mut TABLES;
+        let tables = &mut *tables;
         for (vector, gate) in tables.gates.iter_mut().enumerate() {
             let stub = (&raw const trap_stubs).add(vector * STUB) as u64;
             let own = OWN_STACK.iter().find(|(own, _)| usize::from(*own) == vector).map_or(0, |(_, stack)| *stack);
