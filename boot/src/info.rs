@@ -1,0 +1,242 @@
+//! What the loader said, in Strata's own words. Nowhere else does anything know the format it came in.
+
+use mm::{Kind, MemoryMap, PhysAddr};
+use multiboot2::{BootInformation, BootInformationHeader, FramebufferTag, FramebufferType, MemoryAreaType};
+
+use crate::vet::{tag, vet};
+use crate::{Complaint, Complaints};
+
+/// A section that occupies memory while the program runs (ELF gABI, "Section Attribute Flags").
+const SHF_ALLOC: u64 = 2;
+
+/// Types of sections (ELF gABI, "Section Types").
+const SHT_SYMTAB: u32 = 2;
+const SHT_NOBITS: u32 = 8;
+
+/// What the loader said. All of it is a claim: the structure was checked, the contents are the loader's.
+pub struct BootInfo<'a> {
+    /// `None` if nothing could be read.
+    said: Option<BootInformation<'a>>,
+    complaints: Complaints,
+}
+
+/// A file that the loader loaded beside the kernel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Module<'a> {
+    /// Its first byte.
+    pub start: PhysAddr,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// What stands after its name in the loader's configuration.
+    pub command_line: &'a str,
+}
+
+/// Bytes in physical memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Extent {
+    /// The first.
+    pub start: PhysAddr,
+    /// How many.
+    pub bytes: u64,
+}
+
+/// The kernel's own symbol table, as the loader left it in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SymbolTable {
+    /// The symbols.
+    pub symbols: Extent,
+    /// The strings that they refer to.
+    pub strings: Extent,
+}
+
+/// The table that lists all of ACPI's tables, from a root pointer whose checksums are right.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AcpiRoot {
+    /// Of ACPI 1.0, with 32-bit addresses.
+    Rsdt(PhysAddr),
+    /// Of all later ones, with 64-bit addresses.
+    Xsdt(PhysAddr),
+}
+
+/// A screen made of pixels, or of letters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Framebuffer {
+    /// The first byte of the first line.
+    pub address: PhysAddr,
+    /// Bytes from one line to the next.
+    pub pitch: u32,
+    /// Pixels (letters) in a line.
+    pub width: u32,
+    /// Lines.
+    pub height: u32,
+    /// Bits of a pixel (letter).
+    pub bits: u8,
+    /// What a pixel is made of.
+    pub pixels: Pixels,
+}
+
+/// What a pixel is made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pixels {
+    /// Three colours.
+    Rgb {
+        /// Red.
+        red: Color,
+        /// Green.
+        green: Color,
+        /// Blue.
+        blue: Color,
+    },
+    /// An index into a palette.
+    Indexed,
+    /// A letter and its colours, as on the VGA's text screen.
+    Text,
+}
+
+/// Where a colour stands in a pixel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Color {
+    /// Its lowest bit.
+    pub position: u8,
+    /// How many bits.
+    pub bits: u8,
+}
+
+impl<'a> BootInfo<'a> {
+    /// Reads the boot information at the start of `bytes`, which says that it is `size` bytes long. The bytes have to
+    /// begin at a multiple of 8, and to hold 8 more than the information; what does not fit is lost.
+    ///
+    /// Never fails: what cannot be read is not there, and among the [complaints](Self::complaints).
+    pub fn read(bytes: &'a mut [u8], size: usize) -> Self {
+        let mut complaints = Complaints::new();
+        let said = Self::load(bytes, size, &mut complaints);
+        if said.as_ref().is_none_or(|said| said.memory_map_tag().is_none()) {
+            complaints.push(Complaint::NoMemoryMap);
+        }
+        Self { said, complaints }
+    }
+
+    fn load(bytes: &'a mut [u8], size: usize, complaints: &mut Complaints) -> Option<BootInformation<'a>> {
+        let size = vet(bytes, size, complaints)?;
+        let start = bytes.get(..size)?.as_ptr().cast::<BootInformationHeader>();
+        // SAFETY: `vet` has made the size in the header `size`, so all that is read lies in `bytes`, which is borrowed
+        // for as long as the result lives and, being borrowed mutably, seen by nobody else.
+        let said = unsafe { BootInformation::load(start) };
+        said.inspect_err(|_| complaints.push(Complaint::Unreadable)).ok()
+    }
+
+    /// What is wrong with it.
+    pub const fn complaints(&self) -> &Complaints {
+        &self.complaints
+    }
+
+    /// The command line, without the kernel's own name. Empty if there is none.
+    pub fn command_line(&self) -> &str {
+        self.text(tag::COMMAND_LINE)
+    }
+
+    /// The loader's name. Empty if it has none.
+    pub fn loader(&self) -> &str {
+        self.text(tag::LOADER)
+    }
+
+    fn text(&self, kind: u32) -> &str {
+        let tag = self.said.iter().flat_map(BootInformation::tags).find(|tag| tag.header().typ.get() == kind);
+        tag.map_or("", |tag| text(tag.payload()))
+    }
+
+    /// The memory map as it is: start, bytes, kind; in any order, overlapping, perhaps past the end of memory.
+    pub fn memory(&self) -> impl Iterator<Item = (PhysAddr, u64, Kind)> + '_ {
+        let areas = self.said.iter().filter_map(BootInformation::memory_map_tag).flat_map(|map| map.memory_areas());
+        areas.map(|area| {
+            let kind = match area.typ() {
+                MemoryAreaType::Available => Kind::Usable,
+                MemoryAreaType::AcpiAvailable => Kind::AcpiReclaimable,
+                MemoryAreaType::ReservedHibernate => Kind::AcpiNvs,
+                MemoryAreaType::Defective => Kind::Bad,
+                MemoryAreaType::Reserved | MemoryAreaType::Custom(_) => Kind::Reserved,
+            };
+            (PhysAddr(area.start_address()), area.size(), kind)
+        })
+    }
+
+    /// Puts everything the loader said about memory into `map`: the memory map, the modules, and the sections of the
+    /// kernel's file that it left in memory beside the image. The image itself is not among them.
+    pub fn describe(&self, map: &mut MemoryMap) {
+        for (start, bytes, kind) in self.memory() {
+            map.insert(start, bytes, kind);
+        }
+        for module in self.modules() {
+            map.insert(module.start, module.bytes, Kind::Module);
+        }
+        for section in self.loaded_sections() {
+            map.insert(section.start, section.bytes, Kind::BootInfo);
+        }
+    }
+
+    /// The files that were loaded beside the kernel.
+    pub fn modules(&self) -> impl Iterator<Item = Module<'_>> + '_ {
+        let modules = self.said.iter().flat_map(BootInformation::module_tags);
+        modules.map(|module| Module {
+            start: PhysAddr(u64::from(module.start_address())),
+            bytes: u64::from(module.module_size()),
+            // After the header, start and end.
+            command_line: text(multiboot2::MaybeDynSized::payload(module).get(8..).unwrap_or_default()),
+        })
+    }
+
+    /// The screen, if it was handed over.
+    pub fn framebuffer(&self) -> Option<Framebuffer> {
+        let tag: &FramebufferTag = self.said.as_ref()?.framebuffer_tag()?.ok()?;
+        let color = |field: multiboot2::FramebufferField| Color { position: field.position, bits: field.size };
+        let pixels = match tag.buffer_type().ok()? {
+            FramebufferType::RGB { red, green, blue } => {
+                Pixels::Rgb { red: color(red), green: color(green), blue: color(blue) }
+            }
+            FramebufferType::Indexed { .. } => Pixels::Indexed,
+            FramebufferType::Text => Pixels::Text,
+        };
+        Some(Framebuffer {
+            address: PhysAddr(tag.address()),
+            pitch: tag.pitch(),
+            width: tag.width(),
+            height: tag.height(),
+            bits: tag.bpp(),
+            pixels,
+        })
+    }
+
+    /// Where ACPI's tables are listed: in the newer list, if there are two.
+    pub fn acpi_root(&self) -> Option<AcpiRoot> {
+        let said = self.said.as_ref()?;
+        let xsdt = said.rsdp_v2_tag().map(|tag| PhysAddr(tag.xsdt_address() as u64)).filter(|xsdt| xsdt.0 != 0);
+        let rsdt = said.rsdp_v1_tag().map(|tag| PhysAddr(tag.rsdt_address() as u64));
+        xsdt.map(AcpiRoot::Xsdt).or(rsdt.map(AcpiRoot::Rsdt))
+    }
+
+    /// The sections of the kernel's file that are no part of the image, where the loader left them.
+    pub fn loaded_sections(&self) -> impl Iterator<Item = Extent> + '_ {
+        let sections = self.said.iter().filter_map(BootInformation::elf_sections_tag).flat_map(|tag| tag.sections());
+        sections
+            .filter(|section| section.sh_flags & SHF_ALLOC == 0 && section.sh_type != SHT_NOBITS)
+            .filter(|section| section.sh_addr != 0 && section.sh_size != 0)
+            .map(|section| Extent { start: PhysAddr(section.sh_addr), bytes: section.sh_size })
+    }
+
+    /// The kernel's symbol table, if the loader left it in memory.
+    pub fn symbols(&self) -> Option<SymbolTable> {
+        let tag = self.said.as_ref()?.elf_sections_tag()?;
+        let symbols = tag.sections().find(|section| section.sh_type == SHT_SYMTAB && section.sh_addr != 0)?;
+        let strings = tag.sections().nth(symbols.sh_link as usize).filter(|section| section.sh_addr != 0)?;
+        Some(SymbolTable {
+            symbols: Extent { start: PhysAddr(symbols.sh_addr), bytes: symbols.sh_size },
+            strings: Extent { start: PhysAddr(strings.sh_addr), bytes: strings.sh_size },
+        })
+    }
+}
+
+/// A text up to the zero at its end. It was mended, so all of it is UTF-8.
+fn text(bytes: &[u8]) -> &str {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    core::str::from_utf8(&bytes[..end]).unwrap_or_default()
+}

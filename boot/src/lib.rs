@@ -1,0 +1,14 @@
+//! What the loader said: boot information and command line, read with suspicion.
+//!
+//! This is the part of `boot` that runs on the host too, where it is tested. The rest, which needs the bare machine,
+//! is the binary beside it.
+#![cfg_attr(not(test), no_std)]
+
+mod complaint;
+mod info;
+mod options;
+mod vet;
+
+pub use complaint::{Complaint, Complaints};
+pub use info::{AcpiRoot, BootInfo, Color, Extent, Framebuffer, Module, Pixels, SymbolTable};
+pub use options::Options;
