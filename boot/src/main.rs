@@ -55,8 +55,8 @@ pub unsafe extern "C" fn boot_main(_magic: u32, info: *mut u8, info_bytes: usize
         Mutex::new([const { Region { start: PhysAddr(0), end: PhysAddr(0), kind: Kind::Usable } }; 4096]);
     let mut map = MemoryMap::new(&mut MutexGuard::leak(STORAGE.lock())[..]);
     info.describe(&mut map);
-    let image = image::frames();
-    map.reserve(image.first.start(), image.end().start(), Kind::Image);
+    let image = image::physical();
+    map.reserve(image.start, image.end, Kind::Image);
     for region in map.iter() {
         say!("memory: {:#014x} .. {:#014x} {}", region.start, region.end, region.kind);
     }
