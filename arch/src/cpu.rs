@@ -176,3 +176,17 @@ unsafe fn set_pat() {
         registers::set_cr0(cr0);
     });
 }
+
+/// The frame pointer of the function that this is inlined into.
+#[inline(always)]
+pub fn frame_pointer() -> usize {
+    let pointer: usize;
+    // SAFETY: copies a register.
+    unsafe {
+        #[cfg(target_arch = "x86")]
+        core::arch::asm!("mov {}, ebp", out(reg) pointer, options(nomem, nostack, preserves_flags));
+        #[cfg(target_arch = "x86_64")]
+        core::arch::asm!("mov {}, rbp", out(reg) pointer, options(nomem, nostack, preserves_flags));
+    }
+    pointer
+}

@@ -17,9 +17,13 @@ const COM1: u16 = 0x3F8;
 const LINE_STATUS: u8 = 5;
 const READY: u8 = 1 << 0 | 1 << 5 | 1 << 6;
 
-/// How often the line status is read in vain before the chip counts as stuck. A read takes about a microsecond on
-/// real hardware, sixteen bytes take 1.4 ms.
+/// How often the line status is read in vain while the port is set up. A read takes about a microsecond on real
+/// hardware, sixteen bytes take 1.4 ms.
 const PATIENCE: u32 = 1 << 20;
+
+/// How often it is read in vain before a chip that worked counts as stuck. That is seconds: an emulator holds bytes
+/// back while nobody reads them at the other end, and whoever reads slowly shall not lose any.
+const LONG_PATIENCE: u32 = 1 << 24;
 
 /// How often the port is tried for while somebody else has it.
 const TRIES: u32 = 1 << 20;
@@ -116,7 +120,7 @@ impl Port {
             if sent > 0 {
                 self.stuck = false;
                 looks = 0;
-            } else if self.stuck || looks >= PATIENCE {
+            } else if self.stuck || looks >= LONG_PATIENCE {
                 self.stuck = true;
                 return;
             } else {

@@ -99,6 +99,10 @@ pub(crate) fn dispatch(frame: &mut Frame) {
     // SAFETY: what is not null was stored by `set_handler` and is a `Handler`.
     let handler: Handler = unsafe { mem::transmute(handler) };
     handler(frame);
+    if vector == DOUBLE_FAULT {
+        // What the CPU says of the interrupted code then is not exact (SDM vol. 3A, 6.15).
+        interrupts::halt();
+    }
 }
 
 /// Every console there is.
