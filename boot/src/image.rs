@@ -1,48 +1,62 @@
-//! The kernel's own image: where the linker put its parts, and where the loader put them.
+//! Where the kernel itself lies: what the linker script says, as numbers.
 
 use core::ops::Range;
 
-use arch::KERNEL_OFFSET;
-use mm::{PageFlags, PageRange, PhysAddr, Section, VirtAddr};
-use spin::Once;
+use mm::{FrameRun, PageFlags, PageRange, PhysAddr, Section, VirtAddr};
 
-// Set by image.ld; only their addresses mean anything.
-unsafe extern "C" {
-    static __image_phys_start: u8;
-    static __image_phys_end: u8;
-    static __text_start: u8;
-    static __text_end: u8;
-    static __rodata_start: u8;
-    static __rodata_end: u8;
-    static __data_start: u8;
-    static __data_end: u8;
+/// How many sections there are.
+pub const SECTIONS: usize = 5;
+
+/// Set by image.ld, and by the stub for its stack; only their addresses mean anything.
+mod symbol {
+    unsafe extern "C" {
+        pub static __image_phys_start: u8;
+        pub static __image_phys_end: u8;
+        pub static __text_start: u8;
+        pub static __text_end: u8;
+        pub static __rodata_start: u8;
+        pub static __rodata_end: u8;
+        pub static __data_start: u8;
+        pub static __data_end: u8;
+        pub static boot_stack_guard: u8;
+        pub static boot_stack_bottom: u8;
+    }
 }
 
-/// The physical memory that the image takes, the stub included.
-pub fn physical() -> Range<PhysAddr> {
-    let at = |symbol: *const u8| PhysAddr(symbol as u64);
-    at(&raw const __image_phys_start)..at(&raw const __image_phys_end)
+macro_rules! address {
+    ($name:ident) => {
+        (&raw const symbol::$name).addr() as u64
+    };
+}
+
+macro_rules! pages {
+    ($start:ident, $end:ident) => {
+        PageRange::covering(VirtAddr(address!($start)), VirtAddr(address!($end)))
+    };
+}
+
+/// The frames that the image was loaded into, the stub included.
+pub fn frames() -> FrameRun {
+    FrameRun::between(PhysAddr(address!(__image_phys_start)).frame(), PhysAddr(address!(__image_phys_end)).frame())
 }
 
 /// The addresses of everything that is written, stacks included.
 pub fn data() -> Range<usize> {
-    (&raw const __data_start) as usize..(&raw const __data_end) as usize
+    address!(__data_start) as usize..address!(__data_end) as usize
 }
 
-/// The sections, with the rights that each needs.
-pub fn sections() -> &'static [Section] {
-    static SECTIONS: Once<[Section; 3]> = Once::new();
-    SECTIONS.call_once(|| {
-        [
-            section("text", &raw const __text_start, &raw const __text_end, PageFlags::TEXT),
-            section("rodata", &raw const __rodata_start, &raw const __rodata_end, PageFlags::RODATA),
-            section("data", &raw const __data_start, &raw const __data_end, PageFlags::DATA),
-        ]
-    })
+/// Text, constants and data, with the rights that each needs, and the guard page below the stack, which has none. The
+/// stub is not among them: it is over.
+pub fn sections() -> [Section; SECTIONS] {
+    [
+        section("text", pages!(__text_start, __text_end), Some(PageFlags::TEXT)),
+        section("rodata", pages!(__rodata_start, __rodata_end), Some(PageFlags::RODATA)),
+        section("data", pages!(__data_start, boot_stack_guard), Some(PageFlags::DATA)),
+        section("guard", pages!(boot_stack_guard, boot_stack_bottom), None),
+        section("data", pages!(boot_stack_bottom, __data_end), Some(PageFlags::DATA)),
+    ]
 }
 
-fn section(name: &'static str, start: *const u8, end: *const u8, flags: PageFlags) -> Section {
-    let (start, end) = (VirtAddr(start as u64), VirtAddr(end as u64));
-    let first = PhysAddr(start.0 - KERNEL_OFFSET).frame();
-    Section { name, pages: PageRange::covering(start, end), first, flags }
+fn section(name: &'static str, pages: PageRange, flags: Option<PageFlags>) -> Section {
+    Section { name, pages, first: PhysAddr(pages.start.0 - arch::KERNEL_OFFSET).frame(), flags }
 }

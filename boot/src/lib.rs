@@ -7,6 +7,8 @@
 mod complaint;
 mod info;
 mod options;
+#[cfg(test)]
+mod tests;
 mod vet;
 
 pub use complaint::{Complaint, Complaints};

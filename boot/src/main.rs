@@ -1,36 +1,46 @@
-//! From the loader to the kernel.
+//! The way through the house.
+//!
+//! ```text
+//! GRUB -> stub -> boot_main: BootInfo -> MemoryMap -> Memory -> select -> KernelMap -> enter -> kernel::start
+//! ```
+//!
+//! Each step takes what the one before it made, so that the order cannot be got wrong. What the loader said is read in
+//! the library beside this binary; what the CPU can do is in `arch`, paging and memory in `mm`, and everything that
+//! comes afterwards in `kernel`. Here they meet, and nowhere else.
 #![no_std]
 #![no_main]
 
+mod backtrace;
+mod heap;
 mod image;
+mod memory;
+mod panic;
+mod platform;
 mod stub;
+mod symbols;
 
-use core::fmt::{self, Write};
-use core::panic::PanicInfo;
+use arch::{cpu, descriptors, mode, pic, serial, vga};
+use boot::{BootInfo, Extent, Options, Pixels};
+use kernel::{BootFacts, Machine};
+use log::{error, info, warn};
+use mm::{Cache, FrameRun, KernelMap, Kind, Layout, MapError, Memory, MemoryMap, PhysAddr, Section, Selection, Window};
+use spin::Once;
 
-use boot::{BootInfo, Options};
-use mm::{Kind, MemoryMap, PhysAddr, Region};
-use spin::{Mutex, MutexGuard, Once};
+use platform::PC;
+
+/// What the stub has mapped at the start of the aperture: RAM that can be reached before the final tables are built.
+#[cfg(target_arch = "x86")]
+const BOOT_WINDOW: u64 = 64 << 20;
+/// What the stub has mapped at the start of the aperture: RAM that can be reached before the final tables are built.
+#[cfg(target_arch = "x86_64")]
+const BOOT_WINDOW: u64 = 4 << 30;
+
+#[cfg(target_arch = "x86")]
+const ARCH: &str = "i686";
+#[cfg(target_arch = "x86_64")]
+const ARCH: &str = "x86_64";
 
 static BOOT_INFO: Once<BootInfo<'static>> = Once::new();
-
-struct Serial;
-
-impl Write for Serial {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for part in text.split_inclusive('\n') {
-            arch::serial::write(part.trim_end_matches('\n').as_bytes());
-            if part.ends_with('\n') {
-                arch::serial::write(b"\r\n");
-            }
-        }
-        Ok(())
-    }
-}
-
-macro_rules! say {
-    ($($what:tt)*) => { let _ = writeln!(Serial, $($what)*); };
-}
 
 /// Where the stub leads to: in the high half, on the stub's tables and stack.
 ///
@@ -38,55 +48,168 @@ macro_rules! say {
 /// Called once, by the stub, with the copy of the boot information and the size that it says it has.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn boot_main(_magic: u32, info: *mut u8, info_bytes: usize) -> ! {
-    arch::serial::init();
+    serial::init();
     // SAFETY: by this function's contract nobody else has the copy.
     let bytes = unsafe { core::slice::from_raw_parts_mut(info, stub::INFO_ROOM) };
-    let info = BOOT_INFO.call_once(|| BootInfo::read(bytes, info_bytes));
-    say!("loader: {}", info.loader());
-    say!("command line: {:?}", info.command_line());
-    let options = Options::parse(info.command_line(), |word| {
-        say!("command line: '{word}' means nothing here and is ignored");
-    });
-    say!("{options:?}");
-    for complaint in info.complaints().iter() {
-        say!("boot information: {complaint}");
+    let said = BOOT_INFO.call_once(|| BootInfo::read(bytes, info_bytes));
+    let text_screen = said.framebuffer().is_some_and(|screen| screen.pixels == Pixels::Text);
+    if text_screen {
+        // SAFETY: the stub's window shows the card's memory. It is mapped write-back there, but the firmware's MTRRs
+        // keep it uncached, and the final mapping replaces this one soon.
+        unsafe { vga::attach(boot_window().at(vga::PHYSICAL.frame())) };
     }
-    static STORAGE: Mutex<[Region; 4096]> =
-        Mutex::new([const { Region { start: PhysAddr(0), end: PhysAddr(0), kind: Kind::Usable } }; 4096]);
-    let mut map = MemoryMap::new(&mut MutexGuard::leak(STORAGE.lock())[..]);
-    info.describe(&mut map);
-    let image = image::physical();
-    map.reserve(image.start, image.end, Kind::Image);
-    for region in map.iter() {
-        say!("memory: {:#014x} .. {:#014x} {}", region.start, region.end, region.kind);
-    }
-    say!("memory: {} KiB RAM, {} KiB usable", map.total_ram_kib(), map.total_usable_kib());
-    for section in image::sections() {
-        say!(
-            "image: {:10} {:#x} {:#x} pages, frame {:#x}",
-            section.name,
-            section.pages.start,
-            section.pages.pages,
-            section.first
-        );
-    }
-    say!("acpi: {:?}", info.acpi_root());
-    say!("framebuffer: {:?}", info.framebuffer());
-    say!("symbols: {:?}", info.symbols());
-    for module in info.modules() {
-        say!("module: {module:?}");
-    }
-    if map.total_ram_kib() < 15 * 1024 {
-        say!("Strata needs 16 MiB of RAM");
-    }
-    say!("{:?}", arch::cpu::features());
-    loop {
-        arch::interrupts::wait();
+    // SAFETY: called once, in ring 0, on the stub's flat segments.
+    unsafe { descriptors::load() };
+    pic::mask_all();
+    panic::install();
+    kernel::log::init(&PC);
+    info!("Strata {} for {ARCH}, loaded by {}", env!("CARGO_PKG_VERSION"), said.loader());
+    match bring_up(said, text_screen) {
+        Ok(machine) => kernel::start(machine),
+        Err(reason) => {
+            error!("cannot start: {reason}");
+            arch::interrupts::halt()
+        }
     }
 }
 
-#[panic_handler]
-fn panic(info: &PanicInfo) -> ! {
-    say!("panic: {}", info.message());
-    arch::interrupts::halt()
+/// Why the kernel cannot start.
+#[derive(Debug)]
+enum Refusal {
+    Memory(memory::Shortage),
+    Tables(MapError),
+}
+
+impl core::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut core::fmt::Formatter) -> core::fmt::Result {
+        match self {
+            Refusal::Memory(shortage) => shortage.fmt(f),
+            Refusal::Tables(error) => write!(f, "the kernel's page tables: {error}"),
+        }
+    }
+}
+
+fn bring_up(said: &'static BootInfo<'static>, text_screen: bool) -> Result<Machine, Refusal> {
+    let options = read_command_line(said);
+    let features = cpu::features();
+    let selection = mm::select(&mm::FAMILY, &features, mm::Options { no_xpa: options.no_xpa });
+    let info = &selection.paging.routines.info;
+    info!("{}: {}", info.name, selection.reason);
+
+    let mut map = read_memory_map(said, &selection);
+    let mut memory = memory::take_stock(&mut map, boot_window(), &Layout::of(info)).map_err(Refusal::Memory)?;
+    // SAFETY: the features are the CPU's own, and the stub's tables use none of the bits that this gives a meaning.
+    unsafe { cpu::prepare(&features) };
+    let mut tables = lift(&mut memory, &selection, &map).map_err(Refusal::Tables)?;
+
+    if text_screen {
+        move_text_screen(&mut tables, &mut memory);
+    }
+    find_symbols(said, &map, &mut tables, &mut memory);
+    let boot = BootFacts {
+        arch: ARCH,
+        command_line: said.command_line(),
+        loader: said.loader(),
+        selftest: options.selftest,
+        cpus: 1,
+    };
+    let memory = memory::install(memory);
+    Ok(Machine { platform: &PC, memory, map: tables, selection, features, memory_map: map, boot })
+}
+
+fn read_command_line(said: &BootInfo) -> Options {
+    for complaint in said.complaints().iter() {
+        warn!("boot information: {complaint}");
+    }
+    Options::parse(said.command_line(), |word| warn!("command line: '{word}' is no option and is ignored"))
+}
+
+/// Puts what the loader said about memory in order, and takes out what the kernel itself lies in and what this CPU
+/// cannot address in the mode that was chosen.
+fn read_memory_map(said: &BootInfo, selection: &Selection) -> MemoryMap<'static> {
+    let mut map = memory::empty_map();
+    said.describe(&mut map);
+    let image = image::frames();
+    map.reserve(image.first.start(), image.end().start(), Kind::Image);
+    // The real-mode vectors and the BIOS's data, and what a null pointer would find.
+    map.reserve(PhysAddr(0), PhysAddr(mm::PAGE_SIZE), Kind::Reserved);
+    let bits = selection.paging.limits.phys_bits;
+    let cut = map.cut_at(bits);
+    if cut > 0 {
+        let mode = selection.paging.routines.info.name;
+        warn!(
+            "memory: {} KiB lie beyond the {bits} physical address bits of this CPU in {mode} and are left alone",
+            cut >> 10
+        );
+    }
+    let losses = map.losses();
+    if losses.dropped > 0 {
+        warn!("memory: too many regions; {} KiB of RAM are left alone", losses.dropped_bytes >> 10);
+    }
+    if losses.clamped > 0 {
+        warn!("memory: {} regions reach beyond what any CPU can address and were cut off", losses.clamped);
+    }
+    map
+}
+
+/// Builds the final tables and enters them, in whatever mode they are for.
+fn lift(memory: &mut Memory, selection: &Selection, map: &MemoryMap) -> Result<KernelMap, MapError> {
+    static SECTIONS: Once<[Section; image::SECTIONS]> = Once::new();
+    let sections = SECTIONS.call_once(image::sections);
+    let mut tables = KernelMap::build(memory, selection.paging, sections, map.ram_runs())?;
+    let page = mode::trampoline();
+    tables.map_identity(memory, page)?;
+    // SAFETY: the stub's tables map the image, the stack in it, and all low memory at its physical address; the new
+    // ones have the first two from their plan and the page of the mode switch from the line before.
+    unsafe { platform::enter(&tables, memory) };
+    // SAFETY: CR3 points to them.
+    unsafe { tables.set_live(true) };
+    tables.unmap_identity(memory, page, kernel::Platform::mmu(&PC))?;
+    Ok(tables)
+}
+
+/// Looks at the text screen's memory uncached, and not through the aperture, in which devices have no place.
+fn move_text_screen(tables: &mut KernelMap, memory: &mut Memory) {
+    match tables.map_device(memory, "vga", vga::PHYSICAL, vga::BYTES, Cache::Uncached) {
+        // SAFETY: it is mapped, for good.
+        Ok(at) => unsafe { vga::attach(at.0 as usize as *mut u8) },
+        Err(error) => {
+            vga::detach();
+            warn!("no text screen: {error}");
+        }
+    }
+}
+
+/// Keeps the symbol table at hand that the loader left in memory.
+fn find_symbols(said: &BootInfo, map: &MemoryMap, tables: &mut KernelMap, memory: &mut Memory) {
+    let Some(found) = said.symbols() else {
+        warn!("no symbols: the loader did not keep the kernel's symbol table");
+        return;
+    };
+    let mut shown = |extent: Extent| {
+        let end = PhysAddr(extent.start.0.checked_add(extent.bytes)?);
+        let frames =
+            FrameRun::between(extent.start.frame(), PhysAddr(end.0.checked_next_multiple_of(mm::PAGE_SIZE)?).frame());
+        let loaded =
+            (frames.first.0..frames.end().0).all(|frame| map.kind_of(mm::Frame(frame)) == Some(Kind::BootInfo));
+        let at = if loaded {
+            tables.map_constant(memory, "symbols", extent.start, extent.bytes).ok()?
+        } else {
+            return None;
+        };
+        // SAFETY: mapped for good, read-only, and the map keeps the frames for what the loader left there.
+        Some(unsafe { core::slice::from_raw_parts(at.0 as usize as *const u8, extent.bytes as usize) })
+    };
+    match (shown(found.symbols), shown(found.strings)) {
+        (Some(table), Some(strings)) => symbols::install(table, strings),
+        _ => warn!("no symbols: the symbol table is not where the loader says it is"),
+    }
+}
+
+/// What the stub has mapped of the aperture.
+fn boot_window() -> Window {
+    let base = mm::FAMILY.base.info.kernel_half().0 as usize as *mut u8;
+    // SAFETY: the stub maps it for as long as its tables are live, and the window is replaced when they are left.
+    // Only RAM that the memory map lists is looked for in it.
+    unsafe { Window::new(base, FrameRun::between(mm::Frame(0), PhysAddr(BOOT_WINDOW).frame())) }
 }

@@ -52,7 +52,7 @@ impl Platform for Pc {
     }
 
     fn enter(&self, from: &mut KernelMap, to: &mut KernelMap, memory: &mut Memory) -> Result<bool, MapError> {
-        let page = mode::trampoline().frame();
+        let page = mode::trampoline();
         from.map_identity(memory, page)?;
         if let Err(error) = to.map_identity(memory, page) {
             from.unmap_identity(memory, page, &MMU)?;

@@ -5,7 +5,9 @@
 //! what it offers afterwards (user pages, devices, a temporary window) cannot touch them.
 
 use crate::{Cache, Frame, FrameRun, Layout, MapError, MapRequest, Mapping, Memory, Mmu, OwnedFrames};
-use crate::{PAGE_SHIFT, PageFlags, PageMap, PageRange, Paging, PhysAddr, Pte, Report, Rights, Stale, VirtAddr, Window};
+use crate::{
+    PAGE_SHIFT, PageFlags, PageMap, PageRange, Paging, PhysAddr, Pte, Report, Rights, Stale, VirtAddr, Window,
+};
 
 /// A part of the kernel's image: consecutive pages, frames and one kind of rights.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,8 +18,8 @@ pub struct Section {
     pub pages: PageRange,
     /// Where it was loaded.
     pub first: Frame,
-    /// What it needs.
-    pub flags: PageFlags,
+    /// What it needs; `None` for a guard page, which is mapped nowhere near.
+    pub flags: Option<PageFlags>,
 }
 
 /// How many devices and windows the dynamic region can hold.
@@ -64,7 +66,8 @@ impl KernelMap {
         let map = PageMap::new(memory, paging)?;
         let window = layout.dynamic.start;
         let next = window.offset(2 * crate::PAGE_SIZE);
-        let mut kernel = Self { map, layout, sections, areas: [None; AREAS], next, window, shown: Frame(0), live: false };
+        let mut kernel =
+            Self { map, layout, sections, areas: [None; AREAS], next, window, shown: Frame(0), live: false };
         match kernel.lay(memory, ram) {
             Ok(()) => Ok(kernel),
             Err(error) => {
@@ -80,10 +83,8 @@ impl KernelMap {
             self.lay_aperture(memory, run)?;
         }
         for section in self.sections {
-            if !self.layout.aperture.contains(section.pages.start) {
-                let request = MapRequest { range: section.pages, first: section.first, flags: section.flags };
-                self.map.map(memory, &request)?;
-            }
+            let Some(flags) = section.flags.filter(|_| !self.lies_in_aperture(section)) else { continue };
+            self.map.map(memory, &MapRequest { range: section.pages, first: section.first, flags })?;
         }
         // The window's own leaf table is made now, so that looking through it can never run out of memory.
         let range = PageRange::new(self.window, 1);
@@ -103,11 +104,13 @@ impl KernelMap {
             let ahead = self.sections.iter().map(|section| section.first.0).filter(|first| *first > at).min();
             let (next, flags) = match inside {
                 Some(section) => (frames(section).end().0, self.aperture_flags(section)),
-                None => (ahead.unwrap_or(end), PageFlags::DATA),
+                None => (ahead.unwrap_or(end), Some(PageFlags::DATA)),
             };
             let next = next.min(end);
             let range = PageRange::new(self.layout.aperture.start.offset(at << PAGE_SHIFT), next - at);
-            self.map.map(memory, &MapRequest { range, first: Frame(at), flags })?;
+            if let Some(flags) = flags {
+                self.map.map(memory, &MapRequest { range, first: Frame(at), flags })?;
+            }
             at = next;
         }
         self.shown = self.shown.max(Frame(end));
@@ -116,12 +119,17 @@ impl KernelMap {
 
     /// What the frames of a section permit through the aperture: what the section says where the image itself
     /// lies there, else the same without execution.
-    fn aperture_flags(&self, section: &Section) -> PageFlags {
-        let mut flags = section.flags;
-        if !self.layout.aperture.contains(section.pages.start) {
-            flags.rights.remove(Rights::EXEC);
+    fn aperture_flags(&self, section: &Section) -> Option<PageFlags> {
+        if self.lies_in_aperture(section) {
+            return section.flags;
         }
-        flags
+        let mut flags = section.flags.unwrap_or(PageFlags::DATA);
+        flags.rights.remove(Rights::EXEC);
+        Some(flags)
+    }
+
+    fn lies_in_aperture(&self, section: &Section) -> bool {
+        self.layout.aperture.contains(section.pages.start)
     }
 
     /// The same kernel in another mode: image, aperture and everything in the dynamic region, at the addresses
@@ -233,12 +241,7 @@ impl KernelMap {
     ///
     /// # Errors
     /// [`MapError::NotOffered`] outside the user region, else as [`PageMap::protect`].
-    pub fn protect_user(
-        &mut self,
-        memory: &mut Memory,
-        range: PageRange,
-        flags: PageFlags,
-    ) -> Result<Stale, MapError> {
+    pub fn protect_user(&mut self, memory: &mut Memory, range: PageRange, flags: PageFlags) -> Result<Stale, MapError> {
         self.in_user(range)?;
         self.map.protect(memory, range, flags)
     }
@@ -298,6 +301,32 @@ impl KernelMap {
         if cache == Cache::WriteBack {
             return Err(MapError::NotOffered);
         }
+        self.map_area(memory, name, address, bytes, PageFlags::MMIO.cached(cache))
+    }
+
+    /// Maps RAM that nobody writes any more, and returns where: unlike its place in the aperture, this stays where
+    /// it is when the mode changes.
+    ///
+    /// # Errors
+    /// [`MapError::NoMemory`] if the dynamic region is used up; else as [`PageMap::map`].
+    pub fn map_constant(
+        &mut self,
+        memory: &mut Memory,
+        name: &'static str,
+        address: PhysAddr,
+        bytes: u64,
+    ) -> Result<VirtAddr, MapError> {
+        self.map_area(memory, name, address, bytes, PageFlags::RODATA)
+    }
+
+    fn map_area(
+        &mut self,
+        memory: &mut Memory,
+        name: &'static str,
+        address: PhysAddr,
+        bytes: u64,
+        flags: PageFlags,
+    ) -> Result<VirtAddr, MapError> {
         let first = address.frame();
         let offset = address.0 - first.start().0;
         let pages = offset.checked_add(bytes).ok_or(MapError::Wraps)?.div_ceil(crate::PAGE_SIZE);
@@ -307,7 +336,7 @@ impl KernelMap {
             return Err(MapError::NoMemory);
         }
         let range = PageRange::new(self.next, pages);
-        let request = MapRequest { range, first, flags: PageFlags::MMIO.cached(cache) };
+        let request = MapRequest { range, first, flags };
         self.map.map(memory, &request)?;
         *slot = Some(Area { name, request });
         // A page is left out, so that running off one device does not reach the next.
