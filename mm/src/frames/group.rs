@@ -14,14 +14,19 @@ pub(super) const CLASSES: u32 = 6;
 const STARTS: [u64; CLASSES as usize] =
     [!0, 0x5555_5555_5555_5555, 0x1111_1111_1111_1111, 0x0101_0101_0101_0101, 0x0001_0001_0001_0001, 0x1_0000_0001];
 
-/// 64 units of one level. A unit is free, or something that is not free begins with it, or it continues what began
-/// before it.
+/// 64 units of one level, with two bits for each:
+///
+/// | `free` | `head` | the unit |
+/// |---|---|---|
+/// | 1 | 0 | is free |
+/// | 0 | 1 | begins an allocated block, or was never given |
+/// | 0 | 0 | continues the allocated block that begins before it |
+/// | 1 | 1 | is split into a group of the level below |
 #[derive(Clone, Copy)]
 pub(super) struct Group {
-    /// The unit is free as a whole.
+    /// The first bits.
     pub free: u64,
-    /// An allocated block begins with this unit, or the unit is split into a group of the level below, or it was
-    /// never given. A unit with neither bit belongs to the block that begins before it.
+    /// The second bits.
     pub head: u64,
 }
 
@@ -32,16 +37,22 @@ impl Group {
     /// No unit was ever given.
     pub const NEVER_GIVEN: Self = Self { free: 0, head: !0 };
 
-    /// Whether exactly the block of `class` at `bit`, no smaller and no larger, is allocated (or is one unit that is
-    /// split or was never given, which the caller tells apart).
-    ///
-    /// The block must be aligned. If it ends where the group ends, nothing larger can begin at `bit` on this level;
-    /// otherwise whatever comes next must be free or begin something.
+    /// The units that are free.
     #[inline]
-    pub fn holds(self, bit: u32, class: u32) -> bool {
-        let begins = self.free | self.head;
-        let end = bit + (1 << class);
-        begins & mask(bit, class) == 1 << bit && self.head >> bit & 1 != 0 && (end == 64 || begins >> end & 1 != 0)
+    pub const fn vacant(self) -> u64 {
+        self.free & !self.head
+    }
+
+    /// Whether exactly the block of `class` at `bit`, no smaller and no larger, is allocated (or is one unit that was
+    /// never given, which the caller tells apart). The block must be aligned.
+    ///
+    /// What comes next must be free or begin something. If the block ends with the group, that is unit 0 of the
+    /// same group after the rotation, with which something always begins: no block reaches from one group into another.
+    #[inline]
+    pub const fn holds(self, bit: u32, class: u32) -> bool {
+        let next = 1 << (1 << class);
+        let begins = (self.free | self.head).rotate_right(bit);
+        begins & (next | (next - 1)) == next | 1 && self.free >> bit & 1 == 0
     }
 }
 
@@ -57,66 +68,33 @@ pub(super) const fn span(start: u32, end: u32) -> u64 {
     if start >= end { 0 } else { !0 >> (64 - (end - start)) << start }
 }
 
-/// The first units of all wholly free blocks of `class`, parts of larger ones included.
+/// Where blocks of each class might begin, were they not bound to multiples of their size: bit `n` of word `c` is set
+/// if the `2^c` units from `n` on are free.
 #[inline]
-pub(super) const fn blocks(free: u64, class: u32) -> u64 {
-    let mut blocks = free;
-    let mut shift = 1;
-    while shift < 1 << class {
-        blocks &= blocks >> shift;
-        shift *= 2;
-    }
-    blocks & STARTS[class as usize]
-}
-
-/// The classes, as a set of bits, of which a group has a free block: what it can serve.
-///
-/// Without branches, as [`whole`] is, because after a free in a random place nothing can be foretold about it.
-#[inline]
-pub(super) const fn served(free: u64) -> u32 {
+pub(super) const fn stretches(free: u64) -> [u64; CLASSES as usize] {
     let one = free & free >> 1;
     let two = one & one >> 2;
     let three = two & two >> 4;
     let four = three & three >> 8;
-    let five = four & four >> 16;
-    (free != 0) as u32
-        | ((one & STARTS[1] != 0) as u32) << 1
-        | ((two & STARTS[2] != 0) as u32) << 2
-        | ((three & STARTS[3] != 0) as u32) << 3
-        | ((four & STARTS[4] != 0) as u32) << 4
-        | ((five & STARTS[5] != 0) as u32) << 5
+    [free, one, two, three, four, four & four >> 16]
 }
 
-/// The classes, as a set of bits, of which a group has a free block that is not part of a larger one.
+/// The first units of all free blocks of `class`, parts of larger ones included.
 #[inline]
-pub(super) const fn whole(free: u64) -> u32 {
-    let mut set = 0;
-    let mut blocks = free;
-    let mut class = 0;
-    while class + 1 < CLASSES {
-        let pairs = blocks & blocks >> (1 << class) & STARTS[class as usize + 1];
-        set |= ((blocks != pairs | pairs << (1 << class)) as u32) << class;
-        blocks = pairs;
-        class += 1;
-    }
-    set | ((blocks != 0) as u32) << class
+pub(super) const fn blocks(free: u64, class: u32) -> u64 {
+    stretches(free)[class as usize] & STARTS[class as usize]
 }
 
-/// Where a block of `class` is best cut from: the lowest of the smallest free blocks that are large enough, so that
-/// larger ones stay whole. There must be one.
-pub(super) const fn best_fit(free: u64, class: u32) -> u32 {
-    let mut blocks = blocks(free, class);
-    let mut class = class;
-    while class + 1 < CLASSES {
-        let pairs = blocks & blocks >> (1 << class) & STARTS[class as usize + 1];
-        let lone = blocks & !(pairs | pairs << (1 << class));
-        if lone != 0 {
-            return lone.trailing_zeros();
-        }
-        blocks = pairs;
-        class += 1;
-    }
-    blocks.trailing_zeros()
+/// How many classes there are of which a block is free; so the largest is one less, if there is any.
+#[inline]
+pub(super) const fn classes(free: u64) -> u32 {
+    let stretches = stretches(free);
+    (stretches[0] != 0) as u32
+        + (stretches[1] & STARTS[1] != 0) as u32
+        + (stretches[2] & STARTS[2] != 0) as u32
+        + (stretches[3] & STARTS[3] != 0) as u32
+        + (stretches[4] & STARTS[4] != 0) as u32
+        + (stretches[5] & STARTS[5] != 0) as u32
 }
 
 /// How many free blocks of each class there are, each counted once, in the largest block that it is part of.

@@ -58,11 +58,9 @@ pub struct Boundary {
 /// All frames that were free at boot, and which of them are free now.
 pub struct Frames {
     meta: &'static mut [u64],
+    /// The highest zone first.
     zones: [Zone; Self::MAX_ZONES],
     count: usize,
-    /// Where in the metadata the runs given at set-up are kept, and how many.
-    runs: usize,
-    run_count: usize,
 }
 
 impl Frames {
@@ -98,8 +96,8 @@ impl Frames {
             return Err(FrameError::MetadataTooSmall);
         }
         plan.carry_out(runs, metadata);
-        let Plan { zones, count, runs: at, .. } = plan;
-        Ok(Self { meta: metadata, zones, count, runs: at as usize, run_count: runs.len() })
+        plan.zones[..plan.count].reverse();
+        Ok(Self { meta: metadata, zones: plan.zones, count: plan.count })
     }
 
     /// Moves the metadata's address, not its contents: `moved` tells where what lies at an address lies from now on.
@@ -130,7 +128,7 @@ impl Frames {
     #[inline]
     fn alloc_block(&mut self, order: u8, needed: u64, below: Frame) -> Result<Frame, FrameError> {
         let order = u32::from(order);
-        for zone in self.zones[..self.count].iter_mut().rev() {
+        for zone in &mut self.zones[..self.count] {
             let first = if zone.given_end <= below.0 {
                 zone.alloc(self.meta, order)
             } else {
@@ -151,9 +149,8 @@ impl Frames {
     #[inline]
     pub fn free(&mut self, frame: Frame, order: u8) -> Result<(), FrameError> {
         if order <= Self::MAX_ORDER && frame.0 & ((1 << order) - 1) == 0 {
-            let (runs, run_count) = (self.runs, self.run_count);
-            if let Some(zone) = self.zones[..self.count].iter_mut().rev().find(|zone| zone.start <= frame.0)
-                && zone.free(self.meta, frame.0, u32::from(order), |meta| given(meta, runs, run_count, frame.0))
+            if let Some(zone) = self.zones[..self.count].iter_mut().find(|zone| zone.start <= frame.0)
+                && zone.free(self.meta, frame.0, u32::from(order))
             {
                 return Ok(());
             }
@@ -180,12 +177,12 @@ impl Frames {
     }
 
     fn zone_of(&self, frame: Frame) -> Option<&Zone> {
-        self.zones[..self.count].iter().rev().find(|zone| zone.start <= frame.0)
+        self.zones[..self.count].iter().find(|zone| zone.start <= frame.0)
     }
 
     /// Whether `frame` was in one of the runs given at set-up.
     pub fn was_given(&self, frame: Frame) -> bool {
-        given(self.meta, self.runs, self.run_count, frame.0)
+        self.zone_of(frame).is_some_and(|zone| zone.was_given(self.meta, frame.0))
     }
 
     /// Whether `frame` is free.
@@ -202,23 +199,4 @@ impl Frames {
     pub fn total_frames(&self) -> u64 {
         self.zones[..self.count].iter().map(|zone| zone.total).sum()
     }
-}
-
-/// Whether `frame` lies in one of the `count` runs that are kept from word `at` on.
-#[cold]
-fn given(meta: &[u64], at: usize, count: usize, frame: u64) -> bool {
-    let run = |n: usize| (meta[at + 2 * n], meta[at + 2 * n + 1]);
-    let (mut low, mut high) = (0, count);
-    while low < high {
-        let middle = low.midpoint(high);
-        let (first, end) = run(middle);
-        if frame < first {
-            high = middle;
-        } else if frame < end {
-            return true;
-        } else {
-            low = middle + 1;
-        }
-    }
-    false
 }

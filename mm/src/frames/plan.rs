@@ -1,8 +1,8 @@
 //! Set-up: what metadata some runs of frames need, and its first state.
 //!
-//! The metadata holds, in this order: the rows of all levels of all zones (first, so that each fills a cache line),
-//! their groups, the sections, the runs as given. Only the rows are cleared. A group's words mean nothing until the
-//! rows say that it exists, so that the time it takes grows with the runs, hardly with the frames.
+//! The metadata holds, in this order: the index of each level of each zone, their groups, the sections, the runs as
+//! given. Only the indices are cleared, a twelfth of it all. A group's words mean nothing until its state says that it
+//! exists, so that the time that set-up takes grows with the runs, hardly with the frames.
 
 use super::index::Index;
 use super::section::{SECTION_WORDS, Section, Stretches, highest_level, sections, unit_shift};
@@ -16,8 +16,8 @@ pub(super) struct Plan {
     pub zones: [Zone; Frames::MAX_ZONES],
     /// How many of them there are.
     pub count: usize,
-    /// Words of rows, from the first word of the metadata on.
-    pub rows: u64,
+    /// Words of indices, from the first word of the metadata on.
+    pub index: u64,
     /// Where the runs are kept.
     pub runs: u64,
     /// Words in all.
@@ -28,7 +28,7 @@ impl Plan {
     /// Plans for `runs`, divided at `boundaries`.
     pub fn new(runs: &[FrameRun], boundaries: &[Boundary]) -> Result<Self, FrameError> {
         check(runs)?;
-        let mut plan = Self { zones: Default::default(), count: 0, rows: 0, runs: 0, words: 0 };
+        let mut plan = Self { zones: Default::default(), count: 0, index: 0, runs: 0, words: 0 };
         plan.divide(runs, boundaries)?;
         let mut at = 0;
         for zone in &mut plan.zones[..plan.count] {
@@ -36,7 +36,7 @@ impl Plan {
                 (zone.levels[level].index, at) = Index::plan(groups(zone, runs, level), at);
             }
         }
-        plan.rows = at;
+        plan.index = at;
         for zone in &mut plan.zones[..plan.count] {
             for level in 0..=zone.top {
                 zone.levels[level].groups = at as usize;
@@ -49,6 +49,9 @@ impl Plan {
             at += if zone.sections > 1 { (zone.sections * SECTION_WORDS) as u64 } else { 0 };
         }
         plan.runs = at;
+        for zone in &mut plan.zones[..plan.count] {
+            (zone.run_words, zone.runs) = (at as usize, runs.len());
+        }
         plan.words = at + 2 * runs.len() as u64;
         Ok(plan)
     }
@@ -81,7 +84,7 @@ impl Plan {
 
     /// Writes the first state, in which every frame is free.
     pub fn carry_out(&mut self, runs: &[FrameRun], meta: &mut [u64]) {
-        meta[..self.rows as usize].fill(0);
+        meta[..self.index as usize].fill(0);
         for (run, words) in runs.iter().zip(meta[self.runs as usize..].chunks_exact_mut(2)) {
             words.copy_from_slice(&[run.first.0, run.end().0]);
         }

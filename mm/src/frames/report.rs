@@ -34,7 +34,7 @@ impl Frames {
     /// The zones that were given frames, lowest first. Counting the blocks visits every group that is broken: this is
     /// for people, not for hot paths.
     pub fn zones(&self) -> impl Iterator<Item = ZoneInfo> {
-        self.zones[..self.count].iter().map(|zone| ZoneInfo {
+        self.zones[..self.count].iter().rev().map(|zone| ZoneInfo {
             name: zone.name,
             start: Frame(zone.start),
             end: Frame(zone.end),
@@ -50,7 +50,7 @@ fn count(zone: &Zone, meta: &[u64]) -> [u64; Frames::MAX_ORDER as usize + 1] {
     for level in 0..=zone.top {
         for group in zone.levels[level].index.existing(meta) {
             let base = unit_shift(level) as usize;
-            for (class, blocks) in census(zone.group(meta, level, group).free).into_iter().enumerate() {
+            for (class, blocks) in census(zone.group(meta, level, group).vacant()).into_iter().enumerate() {
                 counts[base + class] += u64::from(blocks);
             }
         }

@@ -1,6 +1,6 @@
 //! Runs: contiguous frames whose count need not be a power of two.
 
-use super::{FrameError, Frames, given};
+use super::{FrameError, Frames};
 use crate::{Frame, FrameRun};
 
 impl Frames {
@@ -27,7 +27,7 @@ impl Frames {
         }
         let first = self.alloc_block(order, count, below)?;
         if count < size
-            && let Some(zone) = self.zones[..self.count].iter_mut().rev().find(|zone| zone.start <= first.0)
+            && let Some(zone) = self.zones[..self.count].iter_mut().find(|zone| zone.start <= first.0)
         {
             zone.trim(self.meta, first.0, u32::from(order), count);
         }
@@ -47,9 +47,7 @@ impl Frames {
             return Err(FrameError::CrossesZone);
         }
         for (first, order) in pieces(run) {
-            let (runs, run_count) = (self.runs, self.run_count);
-            let given = |meta: &[u64]| given(meta, runs, run_count, first.0);
-            if !self.zone_of(first).is_some_and(|zone| zone.is_allocated(self.meta, first.0, u32::from(order), given)) {
+            if self.zone_of(first).and_then(|zone| zone.allocated(self.meta, first.0, u32::from(order))).is_none() {
                 return Err(self.refusal(first, order));
             }
         }

@@ -5,11 +5,11 @@
 //! a level serves, a unit of the level above is split into a new group. Both touch a few words, whatever the size.
 //!
 //! Placement. Among frames (level 0) the lowest group that can serve does, so that the upper ones drain until they are
-//! whole again. On the levels above, the smallest free block that is large enough is taken, the lowest of those,
-//! so that a group is broken off a 2 MiB or 1 GiB block only when no smaller one is left.
+//! whole again. On the levels above, it is the one whose largest free block is the smallest that serves, the lowest of
+//! those, so that a piece is broken off a 2 MiB or 1 GiB block only when nothing smaller is left.
 
-use super::group::{CLASSES, Group, SHIFT, best_fit, blocks, mask, served, span, whole};
-use super::index::Index;
+use super::group::{CLASSES, Group, SHIFT, blocks, classes, mask, span};
+use super::index::{Index, State};
 use super::section::{LEVELS, SECTION_WORDS, Section, unit_shift};
 
 /// What a zone knows about one level: where its words are.
@@ -37,7 +37,7 @@ pub(super) struct Zone {
     /// Frames free.
     pub free: u64,
     /// Bit `o` is set if a group offers a block of order `o`. On level 0 a group offers whatever can be cut from its
-    /// blocks, above only blocks as they are.
+    /// blocks, above only its largest.
     pub available: u32,
     /// The highest level in use.
     pub top: usize,
@@ -49,12 +49,10 @@ pub(super) struct Zone {
     pub section_words: usize,
     /// The first of them, at hand, because most zones have no other.
     pub first_section: Section,
-}
-
-/// The order within its level, if the level is that of the order; on a level above one unit is enough.
-#[inline]
-const fn class_on(level: usize, order: u32) -> u32 {
-    order.saturating_sub(unit_shift(level))
+    /// How many runs were given at set-up, to all zones.
+    pub runs: usize,
+    /// Where they are in the metadata, two words each.
+    pub run_words: usize,
 }
 
 /// The level on which blocks of `order` live.
@@ -78,23 +76,21 @@ impl Zone {
             return None;
         }
         let found = order + fitting.trailing_zeros();
-        if found >= CLASSES {
-            return Some(self.alloc_above(meta, order, found));
-        }
-        let group = self.levels[0].index.lowest(meta, order);
-        let bit = blocks(self.group(meta, 0, group).free, order).trailing_zeros();
-        self.take(meta, 0, group, bit, order);
-        self.free -= 1 << order;
-        Some(self.frame(meta, self.section_of_group(meta, 0, group), 0, group, bit))
-    }
-
-    /// Takes a block of `order` out of one of order `found`, on a level above the first.
-    #[inline(never)]
-    fn alloc_above(&mut self, meta: &mut [u64], order: u32, found: u32) -> u64 {
         let level = level_of(found);
         let group = self.levels[level].index.lowest(meta, found % CLASSES);
-        let bit = best_fit(self.group(meta, level, group).free, class_on(level, order));
-        self.take_and_split(meta, level, group, bit, order)
+        if level != level_of(order) {
+            return Some(self.alloc_above(meta, level, group, order));
+        }
+        let bit = self.take(meta, level, group, order % CLASSES);
+        self.free -= 1 << order;
+        Some(self.frame(meta, self.section_of_group(meta, level, group), level, group, bit))
+    }
+
+    /// Takes a block of `order` out of a unit of a group on a higher level, all of whose units are larger.
+    #[inline(never)]
+    fn alloc_above(&mut self, meta: &mut [u64], from: usize, group: usize, order: u32) -> u64 {
+        let bit = blocks(self.group(meta, from, group).vacant(), 0).trailing_zeros();
+        self.split(meta, from, group, bit, order)
     }
 
     /// Takes a block of `order` whose first `needed` frames end at or before the frame `below`.
@@ -108,132 +104,137 @@ impl Zone {
             fitting &= fitting - 1;
             let level = level_of(found);
             let group = self.levels[level].index.lowest(meta, found % CLASSES);
-            let bit = blocks(self.group(meta, level, group).free, class_on(level, order)).trailing_zeros();
+            let class = order.saturating_sub(unit_shift(level));
+            let bit = blocks(self.group(meta, level, group).vacant(), class).trailing_zeros();
             let first = self.frame(meta, self.section_of_group(meta, level, group), level, group, bit);
-            if first + needed <= below {
-                return Some(self.take_and_split(meta, level, group, bit, order));
+            if first + needed > below {
+                continue;
             }
+            if level != level_of(order) {
+                return Some(self.split(meta, level, group, bit, order));
+            }
+            self.take(meta, level, group, class);
+            self.free -= 1 << order;
+            return Some(first);
         }
         None
     }
 
-    /// Takes the block of `order` with which the free block at `bit` begins.
-    fn take_and_split(&mut self, meta: &mut [u64], from: usize, group: usize, bit: u32, order: u32) -> u64 {
+    /// Splits the free unit at `bit`, and the first unit of what comes of it, down to a block of `order`.
+    fn split(&mut self, meta: &mut [u64], from: usize, group: usize, bit: u32, order: u32) -> u64 {
         let section = self.section_of_group(meta, from, group);
         let first = self.frame(meta, section, from, group, bit);
-        let to = level_of(order);
-        self.take(meta, from, group, bit, class_on(from, order));
-        for level in (to..from).rev() {
+        let mut units = self.group(meta, from, group);
+        units.head |= 1 << bit;
+        self.set_group(meta, from, group, units);
+        self.restate(meta, from, group, units.vacant());
+        for level in (level_of(order)..from).rev() {
             let group = self.group_of(meta, section, level, first);
-            self.levels[level].index.set_split(meta, group, true);
-            self.set_group(meta, level, group, Group::FREE);
-            self.take(meta, level, group, 0, class_on(level, order));
+            let mut units = Group::FREE;
+            units.head = 1;
+            if level == level_of(order) {
+                units.free &= !mask(0, order % CLASSES);
+            }
+            self.set_group(meta, level, group, units);
+            self.set_state(meta, level, group, State::BEGUN);
         }
         self.free -= 1 << order;
         first
     }
 
-    /// Takes the block of `class` at `bit` of a group.
+    /// Takes the lowest block of `class` in a group that has one. Where it was.
     #[inline]
-    fn take(&mut self, meta: &mut [u64], level: usize, group: usize, bit: u32, class: u32) {
+    fn take(&mut self, meta: &mut [u64], level: usize, group: usize, class: u32) -> u32 {
         let mut units = self.group(meta, level, group);
+        let before = units.vacant();
+        let bit = blocks(before, class).trailing_zeros() % 64;
         units.free &= !mask(bit, class);
         units.head |= 1 << bit;
         self.set_group(meta, level, group, units);
-        self.offer(meta, level, group, units.free);
-    }
-
-    /// Gives back the block of `order` at `frame`, if exactly that is allocated. `given` tells whether the frame was
-    /// ever given; it is asked only where the group has holes.
-    #[inline]
-    pub fn free(&mut self, meta: &mut [u64], frame: u64, order: u32, given: impl Fn(&[u64]) -> bool) -> bool {
-        // The level is spelled out for the small orders, so that the compiler can make the most of it.
-        if order < CLASSES {
-            self.free_on(meta, 0, frame, order, given)
-        } else {
-            self.free_on(meta, level_of(order), frame, order, given)
+        // As long as another block of the largest class is left, nothing changes for the index.
+        let largest = self.levels[level].index.state(meta, group).classes().wrapping_sub(1) % 8;
+        if blocks(before, largest) & !(1 << (bit >> largest << largest)) == 0 {
+            self.restate(meta, level, group, units.vacant());
         }
+        bit
     }
 
+    /// Gives back the block of `order` at `frame`, if exactly that is allocated.
     #[inline]
-    fn free_on(
-        &mut self,
-        meta: &mut [u64],
-        level: usize,
-        frame: u64,
-        order: u32,
-        given: impl Fn(&[u64]) -> bool,
-    ) -> bool {
-        let Some((section, group)) = self.allocated(meta, level, frame, order, given) else { return false };
+    pub fn free(&mut self, meta: &mut [u64], frame: u64, order: u32) -> bool {
+        let Some((section, level, group, state)) = self.allocated(meta, frame, order) else { return false };
         let bit = bit_of(level, frame);
         let mut units = self.group(meta, level, group);
         units.free |= mask(bit, order % CLASSES);
         units.head &= !(1 << bit);
         self.free += 1 << order;
-        if units.free == !0 && level < self.top {
+        if units.vacant() == !0 && level < self.top {
             self.complete(meta, section, level, frame);
-        } else {
-            self.set_group(meta, level, group, units);
-            self.offer(meta, level, group, units.free);
+            return true;
+        }
+        self.set_group(meta, level, group, units);
+        // Unless it made a block larger than the largest before, nothing changes for the index.
+        let larger = state.classes().min(CLASSES - 1);
+        let block = mask(bit >> larger << larger, larger);
+        if units.vacant() & block == block {
+            self.restate(meta, level, group, units.vacant());
         }
         true
     }
 
-    /// Whether exactly the block of `order` at `frame` is allocated; `given` as for [`free`](Self::free).
-    pub fn is_allocated(&self, meta: &[u64], frame: u64, order: u32, given: impl Fn(&[u64]) -> bool) -> bool {
-        self.allocated(meta, level_of(order), frame, order, given).is_some()
-    }
-
-    /// The section and the group of the block of `order` at `frame`, if exactly that is allocated.
+    /// The section, level, group and the group's state for the block of `order` at `frame`, if exactly that is allocated.
     #[inline]
-    fn allocated(
-        &self,
-        meta: &[u64],
-        level: usize,
-        frame: u64,
-        order: u32,
-        given: impl Fn(&[u64]) -> bool,
-    ) -> Option<(usize, usize)> {
+    pub fn allocated(&self, meta: &[u64], frame: u64, order: u32) -> Option<(usize, usize, usize, State)> {
         let section = self.section_of_frame(meta, frame)?;
+        let level = level_of(order);
         if level > self.top {
             return None;
         }
         let group = self.group_of(meta, section, level, frame);
-        let index = &self.levels[level].index;
-        if !index.is_split(meta, group)
+        let state = self.levels[level].index.state(meta, group);
+        if !state.exists()
             || !self.group(meta, level, group).holds(bit_of(level, frame), order % CLASSES)
-            || level > 0 && self.is_split(meta, section, level - 1, frame)
-            || index.has_holes(meta, group) && !given(meta)
+            || state.has_holes() && !self.was_given(meta, frame)
         {
             return None;
         }
-        Some((section, group))
-    }
-
-    /// Whether the unit above `level` that `frame` lies in is split into a group of `level`.
-    fn is_split(&self, meta: &[u64], section: usize, level: usize, frame: u64) -> bool {
-        self.levels[level].index.is_split(meta, self.group_of(meta, section, level, frame))
+        Some((section, level, group, state))
     }
 
     /// Dissolves the group of `level` around `frame`, now wholly free, and frees its unit on the level above.
     #[inline(never)]
     fn complete(&mut self, meta: &mut [u64], section: usize, mut level: usize, frame: u64) {
         loop {
-            let group = self.group_of(meta, section, level, frame);
-            self.levels[level].index.set_split(meta, group, false);
-            self.offer(meta, level, group, 0);
+            self.set_state(meta, level, self.group_of(meta, section, level, frame), State::ABSENT);
             level += 1;
             let group = self.group_of(meta, section, level, frame);
-            let bit = 1 << bit_of(level, frame);
             let mut units = self.group(meta, level, group);
-            units.free |= bit;
-            units.head &= !bit;
-            if units.free != !0 || level == self.top {
+            units.head &= !(1 << bit_of(level, frame));
+            if units.vacant() != !0 || level == self.top {
                 self.set_group(meta, level, group, units);
-                self.offer(meta, level, group, units.free);
+                self.restate(meta, level, group, units.vacant());
                 return;
             }
         }
+    }
+
+    /// Whether `frame` was in one of the runs given at set-up.
+    #[cold]
+    pub fn was_given(&self, meta: &[u64], frame: u64) -> bool {
+        let run = |n: usize| (meta[self.run_words + 2 * n], meta[self.run_words + 2 * n + 1]);
+        let (mut low, mut high) = (0, self.runs);
+        while low < high {
+            let middle = low.midpoint(high);
+            let (first, end) = run(middle);
+            if frame < first {
+                high = middle;
+            } else if frame < end {
+                return true;
+            } else {
+                low = middle + 1;
+            }
+        }
+        false
     }
 
     /// Cuts the allocated block of `order` at `first` down to its first `count` frames, at least 1 and fewer than it
@@ -244,7 +245,9 @@ impl Zone {
         let (mut at, mut rest) = (first, count);
         let mut bit = bit_of(level, at);
         let mut end = bit + (1 << (order % CLASSES));
-        let mut units = self.group(meta, level, self.group_of(meta, section, level, at));
+        let group = self.group_of(meta, section, level, at);
+        let mut units = self.group(meta, level, group);
+        let mut holes = self.levels[level].index.state(meta, group).has_holes();
         loop {
             let kept = rest >> unit_shift(level);
             for class in (0..CLASSES).rev().filter(|class| kept >> class & 1 != 0) {
@@ -254,20 +257,18 @@ impl Zone {
             let group = self.group_of(meta, section, level, at);
             at += kept << unit_shift(level);
             rest -= kept << unit_shift(level);
+            units.free |= span(bit, end);
             // A unit of which only a part is kept is split.
             if rest != 0 {
                 units.head |= 1 << bit;
-                bit += 1;
             }
-            units.free |= span(bit, end);
             self.set_group(meta, level, group, units);
-            self.offer(meta, level, group, units.free);
+            self.set_state(meta, level, group, State::of(classes(units.vacant())).with_holes(holes));
             if rest == 0 {
                 break;
             }
             level -= 1;
-            let group = self.group_of(meta, section, level, at);
-            self.levels[level].index.set_split(meta, group, true);
+            holes = false;
             (bit, end, units) = (0, 64, Group { free: 0, head: 0 });
         }
         self.free += (1 << order) - count;
@@ -292,16 +293,21 @@ impl Zone {
         while unit << shift < end {
             let next = (unit | 63) + 1;
             let group = self.group_of(meta, section, level, unit << shift);
-            let exists = self.levels[level].index.is_split(meta, group);
+            let exists = self.levels[level].index.state(meta, group).exists();
             let mut units = if exists { self.group(meta, level, group) } else { Group::NEVER_GIVEN };
             let (from, to) = (unit.max(inner), next.min(inner_end));
             let given = if from < to { span((from % 64) as u32, ((to - 1) % 64) as u32 + 1) } else { 0 };
             units.free |= given;
             units.head &= !given;
-            self.levels[level].index.set_split(meta, group, true);
-            self.levels[level].index.set_holes(meta, group, units.free != !0);
+            // Units at either end of which only a part is given are split.
+            for edge in [first, end] {
+                if edge % (1 << shift) != 0 && edge >> shift + SHIFT == unit / 64 {
+                    units.free |= 1 << bit_of(level, edge);
+                }
+            }
             self.set_group(meta, level, group, units);
-            self.offer(meta, level, group, units.free);
+            let vacant = units.vacant();
+            self.set_state(meta, level, group, State::of(classes(vacant)).with_holes(vacant != !0));
             unit = next;
         }
         if level == 0 {
@@ -320,10 +326,10 @@ impl Zone {
         let Some(section) = self.section_of_frame(meta, frame) else { return false };
         for level in (0..=self.top).rev() {
             let group = self.group_of(meta, section, level, frame);
-            if !self.levels[level].index.is_split(meta, group) {
+            if !self.levels[level].index.state(meta, group).exists() {
                 return false;
             }
-            if self.group(meta, level, group).free >> bit_of(level, frame) & 1 != 0 {
+            if self.group(meta, level, group).vacant() >> bit_of(level, frame) & 1 != 0 {
                 return true;
             }
         }
@@ -344,12 +350,26 @@ impl Zone {
         words[1] = to.head;
     }
 
-    /// Enters a group under what it offers with these units free.
+    /// Notes what is free in a group that exists, now that this has changed.
+    #[inline(never)]
+    fn restate(&mut self, meta: &mut [u64], level: usize, group: usize, vacant: u64) {
+        let holes = self.levels[level].index.state(meta, group).has_holes();
+        self.set_state(meta, level, group, State::of(classes(vacant)).with_holes(holes));
+    }
+
+    /// Sets a group's state, and with it what it offers: on level 0 all classes of which it has a free block, on the
+    /// levels above only the largest.
     #[inline]
-    fn offer(&mut self, meta: &mut [u64], level: usize, group: usize, free: u64) {
-        let classes = if level == 0 { served(free) } else { whole(free) };
+    fn set_state(&mut self, meta: &mut [u64], level: usize, group: usize, state: State) {
         let index = &mut self.levels[level].index;
-        if index.offer(meta, group, classes) {
+        let lesser = if level == 0 { 0 } else { !0 };
+        let offers = |state: State| {
+            let all = (1u32 << state.classes()) - 1;
+            all & !(all >> 1 & lesser)
+        };
+        let turned = offers(index.state(meta, group)) ^ offers(state);
+        index.set_state(meta, group, state);
+        if turned != 0 && index.turn(meta, group, turned) {
             let ours = ((1 << CLASSES) - 1) << unit_shift(level);
             self.available = self.available & !ours | index.offered() << unit_shift(level);
         }
