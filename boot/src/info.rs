@@ -162,16 +162,15 @@ impl<'a> BootInfo<'a> {
 
     /// Puts everything the loader said about memory into `map`: the memory map, the modules, and the sections of the
     /// kernel's file that it left in memory beside the image. The image itself is not among them.
-    pub fn describe(&self, map: &mut MemoryMap) {
+    ///
+    /// Returns how many bytes of modules and sections lie where there is no RAM.
+    pub fn describe(&self, map: &mut MemoryMap) -> u64 {
         for (start, bytes, kind) in self.memory() {
             map.insert(start, bytes, kind);
         }
-        for module in self.modules() {
-            map.insert(module.start, module.bytes, Kind::Module);
-        }
-        for section in self.loaded_sections() {
-            map.insert(section.start, section.bytes, Kind::BootInfo);
-        }
+        let modules = self.modules().map(|module| map.claim(module.start, module.bytes, Kind::Module)).sum::<u64>();
+        let sections = self.loaded_sections().map(|section| map.claim(section.start, section.bytes, Kind::BootInfo));
+        modules + sections.sum::<u64>()
     }
 
     /// The files that were loaded beside the kernel.

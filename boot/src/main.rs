@@ -128,7 +128,10 @@ fn read_command_line(said: &BootInfo) -> Options {
 /// cannot address in the mode that was chosen.
 fn read_memory_map(said: &BootInfo, selection: &Selection) -> MemoryMap<'static> {
     let mut map = memory::empty_map();
-    said.describe(&mut map);
+    let outside = said.describe(&mut map);
+    if outside > 0 {
+        warn!("boot information: {outside} bytes of modules or sections lie where there is no RAM");
+    }
     let image = image::frames();
     map.reserve(image.first.start(), image.end().start(), Kind::Image);
     // The real-mode vectors and the BIOS's data, and what a null pointer would find.

@@ -144,6 +144,31 @@ impl<'a> MemoryMap<'a> {
         self.insert(start, end.0.saturating_sub(start.0), kind);
     }
 
+    /// Says what the RAM among the `bytes` bytes from `start` on holds, rounded outwards to whole pages. Unlike
+    /// [`insert`](Self::insert) it makes no RAM where the map has none. Returns how many bytes of the pages are no RAM.
+    pub fn claim(&mut self, start: PhysAddr, bytes: u64, kind: Kind) -> u64 {
+        let claimed = start.0.saturating_add(bytes);
+        let mut outside = claimed.saturating_sub(start.0.max(self.limit));
+        let end = claimed.min(self.limit).next_multiple_of(PAGE_SIZE);
+        let mut at = start.0.min(self.limit) & !(PAGE_SIZE - 1);
+        while at < end {
+            let regions = &self.storage[..self.used];
+            let here = regions.get(regions.partition_point(|region| region.end.0 <= at));
+            let (next, ram) = match here {
+                Some(region) if region.start.0 <= at => (region.end.0.min(end), region.kind.is_ram()),
+                Some(region) => (region.start.0.min(end), false),
+                None => (end, false),
+            };
+            if ram {
+                self.lay(at, next, kind);
+            } else {
+                outside += next - at;
+            }
+            at = next;
+        }
+        outside
+    }
+
     /// Cuts off everything that a CPU with `phys_bits` physical address bits cannot reach, now and for all that is
     /// inserted later. Returns how many bytes of usable RAM that costs.
     pub fn cut_at(&mut self, phys_bits: u32) -> u64 {

@@ -236,3 +236,17 @@ fn thousands_of_overlapping_regions_are_no_trouble() {
         assert_eq!(map.kind_of(Frame(page)), model.0[page as usize]);
     }
 }
+
+#[test]
+fn a_claim_makes_no_ram() {
+    let mut storage = [Region::default(); 16];
+    let mut map = MemoryMap::new(&mut storage);
+    map.insert(PhysAddr(0x10000), 0x10000, Kind::Usable);
+    map.insert(PhysAddr(0x18000), 0x2000, Kind::Reserved);
+    // From two pages below the RAM, across the reserved ones, to two above.
+    assert_eq!(map.claim(PhysAddr(0xE000), 0x14000, Kind::Module), 0x2000 + 0x2000 + 0x2000);
+    let kinds = [0xE, 0xF, 0x10, 0x17, 0x18, 0x19, 0x1A, 0x1F, 0x20].map(|frame| map.kind_of(Frame(frame)));
+    let (module, reserved) = (Some(Kind::Module), Some(Kind::Reserved));
+    assert_eq!(kinds, [None, None, module, module, reserved, reserved, module, module, None]);
+    assert_eq!(map.claim(PhysAddr(u64::MAX - 5), 100, Kind::Module), 5, "past everything that can be addressed");
+}
