@@ -65,7 +65,11 @@ mode_page:
     mov %eax, %cr0
     ljmp $CODE, $mode_switched
 
+    # Data among code: said to be so, for those who disassemble the page.
     .balign 8
+    .type mode_gdt, @object
+    .type mode_gdt_pointer, @object
+    .type mode_no_idt, @object
 mode_gdt:
     # Flat, accessed bits set: the page is not writable. They are where the kernel's own are.
     .quad 0

@@ -86,7 +86,12 @@ mode_page:
     mov $mode_switched, %rax
     jmp *%rax
 
+    # Data among code: said to be so, for those who disassemble the page.
     .balign 8
+    .type mode_gdt, @object
+    .type mode_gdt_pointer, @object
+    .type mode_no_idt, @object
+    .type mode_compatibility, @object
 mode_gdt:
     # Flat, accessed bits set: the page is not writable. The first two are where the kernel's own are.
     .quad 0
