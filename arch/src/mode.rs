@@ -78,8 +78,8 @@ pub fn trampoline() -> Frame {
 /// - [`descriptors::load`] and [`cpu::prepare`](crate::cpu::prepare) have run, and the CPU offers the mode.
 /// - The tables are ones of that mode, and map all that is in use from here on (the image, the stack) where the old
 ///   ones do. The stack lies where both do, and is not reached through the aperture, which moves.
-/// - Where the mode changes, both trees map [`trampoline`] at its physical address. On i686 that is true of the old
-///   tree and the new one; no translation of it may be left from elsewhere.
+/// - Where the mode changes, both trees map [`trampoline`] at its physical address, and no stale translation of that
+///   address is left in the TLB.
 /// - No other CPU is doing the same, or runs on the old tables.
 pub unsafe fn enter(root: Frame, xpa: bool) {
     // SAFETY: the caller's promise.
