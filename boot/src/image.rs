@@ -45,6 +45,11 @@ pub fn data() -> Range<usize> {
     address!(__data_start) as usize..address!(__data_end) as usize
 }
 
+/// The page below the kernel's stack, which is not mapped.
+pub fn stack_guard() -> PageRange {
+    pages!(boot_stack_guard, boot_stack_bottom)
+}
+
 /// Text, constants and data, with the rights that each needs, and the guard page below the stack, which has none. The
 /// stub is not among them: it is over.
 pub fn sections() -> [Section; SECTIONS] {
@@ -52,7 +57,7 @@ pub fn sections() -> [Section; SECTIONS] {
         section("text", pages!(__text_start, __text_end), Some(PageFlags::TEXT)),
         section("rodata", pages!(__rodata_start, __rodata_end), Some(PageFlags::RODATA)),
         section("data", pages!(__data_start, boot_stack_guard), Some(PageFlags::DATA)),
-        section("guard", pages!(boot_stack_guard, boot_stack_bottom), None),
+        section("guard", stack_guard(), None),
         section("data", pages!(boot_stack_bottom, __data_end), Some(PageFlags::DATA)),
     ]
 }

@@ -19,7 +19,7 @@ mod platform;
 mod stub;
 mod symbols;
 
-use arch::{cpu, descriptors, mode, pic, serial, vga};
+use arch::{cpu, descriptors, mode, serial, vga};
 use boot::{BootInfo, Extent, Options, Pixels};
 use kernel::{BootFacts, Machine};
 use log::{error, info, warn};
@@ -60,7 +60,6 @@ pub unsafe extern "C" fn boot_main(_magic: u32, info: *mut u8, info_bytes: usize
     }
     // SAFETY: called once, in ring 0, on the stub's flat segments.
     unsafe { descriptors::load() };
-    pic::mask_all();
     panic::install();
     kernel::log::init(&PC);
     info!("Strata {} for {ARCH}, loaded by {}", env!("CARGO_PKG_VERSION"), said.loader());

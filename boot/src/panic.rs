@@ -7,10 +7,15 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use arch::trap::{self, Frame};
 use arch::{interrupts, power, serial, vga};
 
+use mm::VirtAddr;
+
 use crate::{backtrace, image, symbols};
 
 /// What isa-debug-exit is told.
 const FAILED: u32 = 0x11;
+
+/// The vector of a double fault.
+const DOUBLE_FAULT: u8 = 8;
 
 /// The vector of a page fault, and the bits of its error code (SDM vol. 3A, 4.7).
 const PAGE_FAULT: u8 = 14;
@@ -84,6 +89,11 @@ struct Cause<'a>(&'a Frame);
 impl fmt::Display for Cause<'_> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let frame = self.0;
+        let address = VirtAddr(frame.fault_address());
+        if frame.vector() == DOUBLE_FAULT && image::stack_guard().contains(address) {
+            // The page fault itself could not be delivered: there was no stack left to deliver it on.
+            return write!(f, "stack overflow: {address:#x} lies in the guard page below the kernel's stack");
+        }
         if frame.vector() != PAGE_FAULT {
             return write!(f, "{}, error code {:#x}", trap::name(frame.vector()), frame.error());
         }
@@ -100,7 +110,7 @@ impl fmt::Display for Cause<'_> {
             error if error & PROTECTION != 0 => "it has no right to",
             _ => "nothing is mapped there",
         };
-        write!(f, "page fault: {who} {what} {:#x}, but {why} (error code {error:#x})", frame.fault_address())
+        write!(f, "page fault: {who} {what} {address:#x}, but {why} (error code {error:#x})")
     }
 }
 

@@ -99,11 +99,13 @@ fn section(kind: u32, flags: u64, address: u64, bytes: u64, link: u32) -> Vec<u8
 }
 
 fn sections() -> Vec<u8> {
-    let mut content = words(&[4, 64, 3]);
+    let mut content = words(&[5, 64, 3]);
     content.extend(section(0, 0, 0, 0, 0));
     content.extend(section(1, 6, 0xFFFF_FFFF_8010_1000, 0x5000, 0));
     content.extend(section(2, 0, 0x40_0000, 0x2400, 3));
     content.extend(section(3, 0, 0x40_2400, 0x1234, 0));
+    // Left out by the loader.
+    content.extend(section(1, 0, 0, 0x7777, 0));
     content
 }
 
@@ -179,7 +181,7 @@ fn everything_that_was_said_is_heard() {
 
     let mut storage = [Region::default(); 32];
     let mut map = MemoryMap::new(&mut storage);
-    info.describe(&mut map);
+    assert_eq!(info.describe(&mut map), 0);
     let kinds: Vec<_> = map.iter().map(|region| (region.start.0, region.end.0, region.kind)).collect();
     let wanted = [
         (0, 0x9F000, Kind::Usable),
@@ -190,7 +192,8 @@ fn everything_that_was_said_is_heard() {
         (0x60_2000, 0x710_0000, Kind::Usable),
         (0x710_0000, 0x710_1000, Kind::AcpiReclaimable),
         (0x710_1000, 0x710_2000, Kind::AcpiNvs),
-        (0x710_2000, 0x710_3000, Kind::Reserved),
+        (0x710_2000, 0x710_4000, Kind::Reserved),
+        (0x710_4000, 0x710_5000, Kind::Bad),
     ];
     assert_eq!(kinds, wanted);
 }
@@ -203,8 +206,16 @@ fn what_is_missing_is_not_there() {
     assert_eq!((info.command_line(), info.loader()), ("", ""));
     assert_eq!((info.framebuffer(), info.acpi_root(), info.symbols()), (None, None, None));
     assert_eq!((info.modules().count(), info.memory().count()), (0, 0));
-    let mut memory = Loader::default().tag(14, &rsdp(20, 0x7FE_0000)).tag(6, &memory_map(&[])).tag(0, &[]).load(8);
+    // The newer of ACPI's lists can be missing although the tag is there, and a module can be empty.
+    let mut memory = Loader::default()
+        .tag(3, &words(&[0x9000, 0x9000, 0]))
+        .tag(15, &rsdp(36, 0))
+        .tag(14, &rsdp(20, 0x7FE_0000))
+        .tag(6, &memory_map(&[]))
+        .tag(0, &[])
+        .load(8);
     let info = memory.read();
+    assert_eq!(info.modules().map(|module| module.bytes).collect::<Vec<_>>(), [0]);
     assert_eq!((complaints(&info), info.acpi_root()), (vec![], Some(AcpiRoot::Rsdt(PhysAddr(0x7FE_0000)))));
 }
 
@@ -266,19 +277,23 @@ fn of_a_tag_that_is_there_twice_the_first_good_one_counts() {
 #[test]
 fn a_tag_with_bad_content_is_ignored_by_itself() {
     let mut bad_sum = rsdp(36, 0x1000);
-    bad_sum[34] += 1;
+    bad_sum[24] += 1;
+    // The first part is wrong by one, and the second makes up for it.
+    let mut bad_first_sum = rsdp(36, 0x1000);
+    bad_first_sum[9] += 1;
+    bad_first_sum[34] = bad_first_sum[34].wrapping_sub(1);
     let mut bad_signature = rsdp(20, 0x1000);
     bad_signature.swap(0, 1);
     let palette = [&[0; 20][..], &[8, 0, 0, 0, 2, 0, 1, 2, 3, 4, 5]].concat();
     let unknown = [&[0; 20][..], &[32, 9, 0, 0, 0, 0, 0, 0, 0, 0]].concat();
     let mut many_sections = sections();
-    many_sections[0] = 5;
+    many_sections[0] = 6;
     let mut odd_sections = sections();
     odd_sections[4] = 48;
     let mut wide_entries = memory_map(&AREAS);
     wide_entries[0] = 32;
     let bad = |tag| Complaint::BadContent { tag };
-    let cases: [(u32, &[u8], Complaint); 14] = [
+    let cases: [(u32, &[u8], Complaint); 15] = [
         (3, &[0; 7], bad(3)),
         (3, &words(&[0x2000, 0x1FFF, 0]), Complaint::BackwardModule { start: 0x2000, end: 0x1FFF }),
         (6, &[], bad(6)),
@@ -292,6 +307,7 @@ fn a_tag_with_bad_content_is_ignored_by_itself() {
         (14, &rsdp(36, 0x1000), bad(14)),
         (14, &bad_signature, Complaint::BadRsdp { tag: 14 }),
         (15, &rsdp(20, 0x1000), bad(15)),
+        (15, &bad_first_sum, Complaint::BadRsdp { tag: 15 }),
         (15, &bad_sum, Complaint::BadRsdp { tag: 15 }),
     ];
     for (tag, content, complaint) in cases {

@@ -399,11 +399,11 @@ impl KernelMap {
         })
     }
 
-    /// Reads the word at `va` in a user page.
+    /// Reads the word at `va` in the user region, in a page that ring 3 may not use.
     ///
     /// # Errors
     /// [`MapError::NotMapped`]; [`MapError::Misaligned`] if `va` is not a multiple of 4;
-    /// [`MapError::NotOffered`] outside the user region or if this tree is not live.
+    /// [`MapError::NotOffered`] outside the user region, in a page for ring 3, or if this tree is not live.
     pub fn peek_user(&self, memory: &Memory, va: VirtAddr) -> Result<u32, MapError> {
         self.user_word(memory, va)?;
         // SAFETY: the live tree maps the page, and no Rust object lives in the user half.
@@ -439,7 +439,9 @@ impl KernelMap {
         if !self.live || !self.layout.user.contains(va) {
             return Err(MapError::NotOffered);
         }
-        self.map.query(memory, va).ok_or(MapError::NotMapped)
+        let mapping = self.map.query(memory, va).ok_or(MapError::NotMapped)?;
+        // SMAP keeps the kernel out of pages that ring 3 may use.
+        if mapping.flags.rights.contains(Rights::USER) { Err(MapError::NotOffered) } else { Ok(mapping) }
     }
 }
 
