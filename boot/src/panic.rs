@@ -5,11 +5,11 @@ use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use arch::trap::{self, Frame};
-use arch::{interrupts, power, serial, vga};
+use arch::{interrupts, mode, power, serial, vga};
 
 use mm::VirtAddr;
 
-use crate::{backtrace, image, symbols};
+use crate::{backtrace, image, memory, symbols};
 
 /// What isa-debug-exit is told.
 const FAILED: u32 = 0x11;
@@ -69,6 +69,9 @@ fn tell(
             let at = frame.instruction() as usize;
             writeln!(out, "  at {at:#x} {}", symbols::name_of(at))?;
             write!(out, "{frame}")?;
+            if frame.vector() == PAGE_FAULT {
+                walk(out, VirtAddr(frame.fault_address()))?;
+            }
             frame.frame_pointer() as usize
         }
         None => backtrace::here(),
@@ -76,6 +79,24 @@ fn tell(
     writeln!(out, "called from:")?;
     // SAFETY: the kernel's data, in which its stacks lie, is always mapped.
     unsafe { backtrace::print(out, pointer, image::data()) }
+}
+
+/// Prints the way to `address` in the live tables.
+fn walk(out: &mut Consoles, address: VirtAddr) -> fmt::Result {
+    // Before there is a memory, the stub's tables are live, and there is nothing to learn from them.
+    let Some(memory) = memory::installed() else { return Ok(()) };
+    let memory = memory.try_lock().unwrap_or_else(|| {
+        // SAFETY: whoever holds the lock is not coming back (see `report`). What it guards may be half changed; the
+        // walk reads entries through the window and depends on nothing else.
+        unsafe { memory.force_unlock() };
+        memory.lock()
+    });
+    let live = mode::current();
+    let routines = if live.xpa { mm::FAMILY.xpa } else { mm::FAMILY.base };
+    writeln!(out, "the way to {address:#x} in {}:", routines.info.name)?;
+    let mut told = Ok(());
+    (routines.path)(&memory, live.root, address, &mut |step| told = told.and(writeln!(out, "  {step}")));
+    told
 }
 
 fn end() -> ! {

@@ -37,8 +37,8 @@
 
 mod addr;
 mod chain;
-mod error;
 mod entry;
+mod error;
 mod flags;
 mod format;
 mod formats;
@@ -56,11 +56,12 @@ mod select;
 mod stale;
 mod walk;
 mod window;
+mod words;
 
 pub use addr::{Frame, FrameRun, PAGE_SHIFT, PAGE_SIZE, PageRange, PhysAddr, VirtAddr};
 pub use chain::Chain;
-pub use error::MapError;
 pub use entry::Entry;
+pub use error::MapError;
 pub use flags::{Cache, PAT, PageFlags, Rights};
 pub use format::{Format, Pte};
 pub use formats::{Pml2, Pml3, Pml4, Pml5};
@@ -73,13 +74,13 @@ pub use memory::Memory;
 pub use memory_map::{Kind, Losses, MemoryMap, Region};
 pub use owned::OwnedFrames;
 pub use page_map::PageMap;
-pub use routines::{Holes, MapRequest, Mapping, PagingRoutines, Report, Seen, Step};
-#[cfg(any(target_arch = "x86", not(target_os = "none")))]
-pub use routines::i686;
-#[cfg(any(target_arch = "x86_64", not(target_os = "none")))]
-pub use routines::amd64;
 #[cfg(target_os = "none")]
 pub use routines::FAMILY;
+#[cfg(any(target_arch = "x86_64", not(target_os = "none")))]
+pub use routines::amd64;
+#[cfg(any(target_arch = "x86", not(target_os = "none")))]
+pub use routines::i686;
+pub use routines::{Holes, MapRequest, Mapping, PagingRoutines, Report, Seen, Step};
 pub use select::{Family, Options, Paging, Reason, Selection, Xpa, select};
 pub use stale::{Mmu, Stale};
 pub use window::Window;
