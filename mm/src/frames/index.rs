@@ -1,14 +1,17 @@
 //! Which group has what: a state for each group of one level, and bitmaps that find the right one.
 //!
 //! Row `r` of the bitmaps stands for the groups `64 * r .. 64 * r + 64`, with a word for each class that says which of
-//! them offer a block of it. Above the rows lie summary rows of the same shape: a bit there stands for a word below it
+//! them have their largest free block in it, and one that says which have any at all. Above the rows lie summary rows of the same shape: a bit there stands for a word below it
 //! that is not 0. The topmost is one row, the root, so that the lowest group that offers a class is found by one
 //! find-first-set a tier.
 
 use super::group::{CLASSES, SHIFT};
 
-/// Words in a row: one for each class.
-const ROW_WORDS: usize = CLASSES as usize;
+/// In place of a class: a free block of whatever class.
+pub(super) const ANY: u32 = CLASSES;
+
+/// Words in a row: one for each class, and one for any.
+const ROW_WORDS: usize = CLASSES as usize + 1;
 
 /// Groups whose states share a word, four bits each.
 const STATES: usize = 16;
@@ -104,7 +107,7 @@ impl Index {
         *word = *word & !(15 << shift) | u64::from(state.0) << shift;
     }
 
-    /// The lowest group that offers a block of `class`. There must be one.
+    /// The lowest group that is listed under `class`. There must be one.
     #[inline]
     pub fn lowest(&self, meta: &[u64], class: u32) -> usize {
         let mut at = self.root[class as usize].trailing_zeros() as usize;
@@ -115,40 +118,41 @@ impl Index {
         at
     }
 
-    /// Notes that of the classes in the set of bits `turned`, `group` offers those that it did not and no longer
-    /// offers those that it did. Whether [`offered`](Self::offered) may differ.
-    pub fn turn(&mut self, meta: &mut [u64], group: usize, turned: u32) -> bool {
-        let mut left = turned;
-        let mut ends = false;
-        while left != 0 {
-            ends |= self.turn_class(meta, group, left.trailing_zeros() as usize);
-            left &= left - 1;
-        }
-        ends
-    }
-
+    /// Notes that `group` is listed under `class`. Whether it is the only one.
     #[inline]
-    fn turn_class(&mut self, meta: &mut [u64], group: usize, class: usize) -> bool {
+    pub fn insert(&mut self, meta: &mut [u64], class: u32, group: usize) -> bool {
+        let class = class as usize;
         let mut at = group;
         for &tier in &self.tiers[..self.depth] {
             let word = &mut meta[tier + (at >> SHIFT) * ROW_WORDS + class];
-            let bit = 1 << (at % 64);
-            let others = *word & !bit;
-            *word ^= bit;
-            // The summary changes only if the word turns from or to 0.
-            if others != 0 {
+            let before = *word;
+            *word = before | 1 << (at % 64);
+            if before != 0 {
                 return false;
             }
             at >>= SHIFT;
         }
-        self.root[class] ^= 1 << (at % 64);
-        true
+        let before = self.root[class];
+        self.root[class] = before | 1 << (at % 64);
+        before == 0
     }
 
-    /// The classes that some group offers, as a set of bits.
+    /// Notes that `group` no longer is listed under `class`. Whether it was the only one.
     #[inline]
-    pub fn offered(&self) -> u32 {
-        (0..CLASSES).map(|class| u32::from(self.root[class as usize] != 0) << class).sum()
+    pub fn remove(&mut self, meta: &mut [u64], class: u32, group: usize) -> bool {
+        let class = class as usize;
+        let mut at = group;
+        for &tier in &self.tiers[..self.depth] {
+            let word = &mut meta[tier + (at >> SHIFT) * ROW_WORDS + class];
+            let after = *word & !(1 << (at % 64));
+            *word = after;
+            if after != 0 {
+                return false;
+            }
+            at >>= SHIFT;
+        }
+        self.root[class] &= !(1 << (at % 64));
+        self.root[class] == 0
     }
 
     /// The groups that exist.

@@ -9,7 +9,7 @@
 //! those, so that a piece is broken off a 2 MiB or 1 GiB block only when nothing smaller is left.
 
 use super::group::{CLASSES, Group, SHIFT, blocks, classes, mask, span};
-use super::index::{Index, State};
+use super::index::{ANY, Index, State};
 use super::section::{LEVELS, SECTION_WORDS, Section, unit_shift};
 
 /// What a zone knows about one level: where its words are.
@@ -67,17 +67,24 @@ const fn bit_of(level: usize, frame: u64) -> u32 {
     (frame >> unit_shift(level)) as u32 % 64
 }
 
+/// The bit of `available` that says that some group of level 0 has a free frame.
+const ANY_FRAME: u32 = 1 << 31;
+
 impl Zone {
     /// Takes a block of `order`.
     #[inline]
     pub fn alloc(&mut self, meta: &mut [u64], order: u32) -> Option<u64> {
-        let fitting = self.available >> order;
-        if fitting == 0 {
-            return None;
-        }
-        let found = order + fitting.trailing_zeros();
-        let level = level_of(found);
-        let group = self.levels[level].index.lowest(meta, found % CLASSES);
+        let (level, class) = if order == 0 && self.available & ANY_FRAME != 0 {
+            (0, ANY)
+        } else {
+            let fitting = (self.available & !ANY_FRAME) >> order;
+            if fitting == 0 {
+                return None;
+            }
+            let found = order + fitting.trailing_zeros();
+            (level_of(found), found % CLASSES)
+        };
+        let group = self.levels[level].index.lowest(meta, class);
         if level != level_of(order) {
             return Some(self.alloc_above(meta, level, group, order));
         }
@@ -98,7 +105,7 @@ impl Zone {
     /// All groups that offer a class have blocks large enough, so the lowest of them has the lowest block: if that
     /// one is not low enough, none that the class offers is.
     pub fn alloc_below(&mut self, meta: &mut [u64], order: u32, needed: u64, below: u64) -> Option<u64> {
-        let mut fitting = self.available >> order << order;
+        let mut fitting = (self.available & !ANY_FRAME) >> order << order;
         while fitting != 0 {
             let found = fitting.trailing_zeros();
             fitting &= fitting - 1;
@@ -127,7 +134,7 @@ impl Zone {
         let mut units = self.group(meta, from, group);
         units.head |= 1 << bit;
         self.set_group(meta, from, group, units);
-        self.restate(meta, from, group, units.vacant());
+        self.restate(meta, from, group, self.state(meta, from, group), units.vacant());
         for level in (level_of(order)..from).rev() {
             let group = self.group_of(meta, section, level, first);
             let mut units = Group::FREE;
@@ -136,7 +143,7 @@ impl Zone {
                 units.free &= !mask(0, order % CLASSES);
             }
             self.set_group(meta, level, group, units);
-            self.set_state(meta, level, group, State::BEGUN);
+            self.set_state(meta, level, group, State::ABSENT, State::BEGUN);
         }
         self.free -= 1 << order;
         first
@@ -152,9 +159,10 @@ impl Zone {
         units.head |= 1 << bit;
         self.set_group(meta, level, group, units);
         // As long as another block of the largest class is left, nothing changes for the index.
-        let largest = self.levels[level].index.state(meta, group).classes().wrapping_sub(1) % 8;
+        let state = self.state(meta, level, group);
+        let largest = state.classes() - 1;
         if blocks(before, largest) & !(1 << (bit >> largest << largest)) == 0 {
-            self.restate(meta, level, group, units.vacant());
+            self.restate(meta, level, group, state, units.vacant());
         }
         bit
     }
@@ -177,7 +185,7 @@ impl Zone {
         let larger = state.classes().min(CLASSES - 1);
         let block = mask(bit >> larger << larger, larger);
         if units.vacant() & block == block {
-            self.restate(meta, level, group, units.vacant());
+            self.restate(meta, level, group, state, units.vacant());
         }
         true
     }
@@ -205,14 +213,15 @@ impl Zone {
     #[inline(never)]
     fn complete(&mut self, meta: &mut [u64], section: usize, mut level: usize, frame: u64) {
         loop {
-            self.set_state(meta, level, self.group_of(meta, section, level, frame), State::ABSENT);
+            let group = self.group_of(meta, section, level, frame);
+            self.set_state(meta, level, group, self.state(meta, level, group), State::ABSENT);
             level += 1;
             let group = self.group_of(meta, section, level, frame);
             let mut units = self.group(meta, level, group);
             units.head &= !(1 << bit_of(level, frame));
             if units.vacant() != !0 || level == self.top {
                 self.set_group(meta, level, group, units);
-                self.restate(meta, level, group, units.vacant());
+                self.restate(meta, level, group, self.state(meta, level, group), units.vacant());
                 return;
             }
         }
@@ -247,7 +256,7 @@ impl Zone {
         let mut end = bit + (1 << (order % CLASSES));
         let group = self.group_of(meta, section, level, at);
         let mut units = self.group(meta, level, group);
-        let mut holes = self.levels[level].index.state(meta, group).has_holes();
+        let mut state = self.state(meta, level, group);
         loop {
             let kept = rest >> unit_shift(level);
             for class in (0..CLASSES).rev().filter(|class| kept >> class & 1 != 0) {
@@ -263,12 +272,12 @@ impl Zone {
                 units.head |= 1 << bit;
             }
             self.set_group(meta, level, group, units);
-            self.set_state(meta, level, group, State::of(classes(units.vacant())).with_holes(holes));
+            self.restate(meta, level, group, state, units.vacant());
             if rest == 0 {
                 break;
             }
             level -= 1;
-            holes = false;
+            state = State::ABSENT;
             (bit, end, units) = (0, 64, Group { free: 0, head: 0 });
         }
         self.free += (1 << order) - count;
@@ -293,8 +302,8 @@ impl Zone {
         while unit << shift < end {
             let next = (unit | 63) + 1;
             let group = self.group_of(meta, section, level, unit << shift);
-            let exists = self.levels[level].index.state(meta, group).exists();
-            let mut units = if exists { self.group(meta, level, group) } else { Group::NEVER_GIVEN };
+            let state = self.state(meta, level, group);
+            let mut units = if state.exists() { self.group(meta, level, group) } else { Group::NEVER_GIVEN };
             let (from, to) = (unit.max(inner), next.min(inner_end));
             let given = if from < to { span((from % 64) as u32, ((to - 1) % 64) as u32 + 1) } else { 0 };
             units.free |= given;
@@ -307,7 +316,8 @@ impl Zone {
             }
             self.set_group(meta, level, group, units);
             let vacant = units.vacant();
-            self.set_state(meta, level, group, State::of(classes(vacant)).with_holes(vacant != !0));
+            let after = State::of(classes(vacant)).with_holes(vacant != !0);
+            self.set_state(meta, level, group, state, after);
             unit = next;
         }
         if level == 0 {
@@ -326,7 +336,7 @@ impl Zone {
         let Some(section) = self.section_of_frame(meta, frame) else { return false };
         for level in (0..=self.top).rev() {
             let group = self.group_of(meta, section, level, frame);
-            if !self.levels[level].index.state(meta, group).exists() {
+            if !self.state(meta, level, group).exists() {
                 return false;
             }
             if self.group(meta, level, group).vacant() >> bit_of(level, frame) & 1 != 0 {
@@ -350,29 +360,40 @@ impl Zone {
         words[1] = to.head;
     }
 
-    /// Notes what is free in a group that exists, now that this has changed.
+    /// Notes what is free in a group that exists, now that this has changed. Its state was `before`.
     #[inline(never)]
-    fn restate(&mut self, meta: &mut [u64], level: usize, group: usize, vacant: u64) {
-        let holes = self.levels[level].index.state(meta, group).has_holes();
-        self.set_state(meta, level, group, State::of(classes(vacant)).with_holes(holes));
+    fn restate(&mut self, meta: &mut [u64], level: usize, group: usize, before: State, vacant: u64) {
+        let after = State::of(classes(vacant)).with_holes(before.has_holes());
+        self.set_state(meta, level, group, before, after);
     }
 
     /// Sets a group's state, and with it what it offers: on level 0 all classes of which it has a free block, on the
     /// levels above only the largest.
     #[inline]
-    fn set_state(&mut self, meta: &mut [u64], level: usize, group: usize, state: State) {
+    fn set_state(&mut self, meta: &mut [u64], level: usize, group: usize, before: State, after: State) {
         let index = &mut self.levels[level].index;
-        let lesser = if level == 0 { 0 } else { !0 };
-        let offers = |state: State| {
-            let all = (1u32 << state.classes()) - 1;
-            all & !(all >> 1 & lesser)
-        };
-        let turned = offers(index.state(meta, group)) ^ offers(state);
-        index.set_state(meta, group, state);
-        if turned != 0 && index.turn(meta, group, turned) {
-            let ours = ((1 << CLASSES) - 1) << unit_shift(level);
-            self.available = self.available & !ours | index.offered() << unit_shift(level);
+        index.set_state(meta, group, after);
+        let (before, after) = (before.classes(), after.classes());
+        let base = unit_shift(level);
+        if before != 0 && index.remove(meta, before - 1, group) {
+            self.available &= !(1 << (base + before - 1));
         }
+        if after != 0 && index.insert(meta, after - 1, group) {
+            self.available |= 1 << (base + after - 1);
+        }
+        if level == 0 && (before == 0) != (after == 0) {
+            if before == 0 {
+                if index.insert(meta, ANY, group) {
+                    self.available |= ANY_FRAME;
+                }
+            } else if index.remove(meta, ANY, group) {
+                self.available &= !ANY_FRAME;
+            }
+        }
+    }
+
+    fn state(&self, meta: &[u64], level: usize, group: usize) -> State {
+        self.levels[level].index.state(meta, group)
     }
 
     /// The number of the group of `level` that `frame` belongs to.
