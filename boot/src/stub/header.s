@@ -13,7 +13,9 @@
 .set TAG_MODULE_ALIGN, 6
 
 .section .boot.header, "a", @progbits
+# Typed as data, because they share a segment with code and a disassembler would take them for it.
 .balign 8
+.type boot_header, @object
 boot_header:
     .long HEADER_MAGIC
     .long ARCH_I386
@@ -21,6 +23,7 @@ boot_header:
     .long 0x100000000 - (HEADER_MAGIC + ARCH_I386 + (boot_header_end - boot_header))
 
 .balign 8
+.type boot_needed, @object
 boot_needed:
     .short TAG_REQUEST, 0
     .long boot_needed_end - boot_needed
@@ -29,6 +32,7 @@ boot_needed:
 boot_needed_end:
 
 .balign 8
+.type boot_wanted, @object
 boot_wanted:
     .short TAG_REQUEST, OPTIONAL
     .long boot_wanted_end - boot_wanted
@@ -41,6 +45,7 @@ boot_wanted:
 boot_wanted_end:
 
 .balign 8
+.type boot_console, @object
 boot_console:
     .short TAG_CONSOLE, OPTIONAL
     .long 12

@@ -14,6 +14,7 @@
 .section .boot.data, "a", @progbits
 
 # 115200 baud, 8 data bits, no parity, 1 stop bit: offset of a register, and what is written to it.
+.type boot_uart_set_up, @object
 boot_uart_set_up:
     .byte 1, 0x00                       # no interrupts
     .byte 3, 0x80                       # the next two are the divisor
@@ -24,6 +25,7 @@ boot_uart_set_up:
     .byte 4, 0x03                       # DTR and RTS: somebody is there
 boot_uart_set_up_end:
 
+.type boot_no_loader, @object
 boot_no_loader: .asciz "Strata: not started by a multiboot2 loader; GRUB's command is multiboot2"
 
 .section .boot.text, "ax", @progbits
