@@ -79,10 +79,16 @@ pub(super) const fn stretches(free: u64) -> [u64; CLASSES as usize] {
     [free, one, two, three, four, four & four >> 16]
 }
 
+/// Where blocks of `class` may begin.
+#[inline]
+pub(super) const fn block_starts(class: u32) -> u64 {
+    STARTS[class as usize]
+}
+
 /// The first units of all free blocks of `class`, parts of larger ones included.
 #[inline]
 pub(super) const fn blocks(free: u64, class: u32) -> u64 {
-    stretches(free)[class as usize] & STARTS[class as usize]
+    stretches(free)[class as usize] & block_starts(class)
 }
 
 /// How many classes there are of which a block is free; so the largest is one less, if there is any.

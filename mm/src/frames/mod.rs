@@ -17,7 +17,7 @@
 //! Lists of free blocks would live in the frames, or in a descriptor for each, and every free in a random place would
 //! then miss the cache. Bitmaps are a hundredth of that and stay in it. Instead of a bitmap for every order there is
 //! one for every sixth, since a word of 64 units shows its blocks of six orders by shifts (`group.rs`), and a summary
-//! that leads to a word with a block of the order wanted (`index.rs`). A unit is split into a group below only when a
+//! that leads to a word with a block of the order wanted (`level.rs`). A unit is split into a group below only when a
 //! smaller block is wanted, and a group that is free again becomes one unit (`zone.rs`).
 //!
 //! Placement: a request is met from the smallest free block that is large enough, and of those from the lowest, so
@@ -31,8 +31,10 @@
 //! One lock is the caller's business: every change takes `&mut self`.
 
 mod error;
+mod give;
 mod group;
-mod index;
+mod level;
+mod place;
 mod plan;
 mod report;
 mod run;

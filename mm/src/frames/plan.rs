@@ -4,7 +4,7 @@
 //! given. Only the indices are cleared, a twelfth of it all. A group's words mean nothing until its state says that it
 //! exists, so that the time that set-up takes grows with the runs, hardly with the frames.
 
-use super::index::Index;
+use super::level::Level;
 use super::section::{SECTION_WORDS, Section, Stretches, highest_level, sections, unit_shift};
 use super::zone::Zone;
 use super::{Boundary, FrameError, Frames};
@@ -33,14 +33,14 @@ impl Plan {
         let mut at = 0;
         for zone in &mut plan.zones[..plan.count] {
             for level in 0..=zone.top {
-                (zone.levels[level].index, at) = Index::plan(groups(zone, runs, level), at);
+                (zone.levels[level], at) = Level::plan(groups(zone, runs, level), at);
             }
         }
         plan.index = at;
+        at = at.next_multiple_of(2);
         for zone in &mut plan.zones[..plan.count] {
             for level in 0..=zone.top {
-                zone.levels[level].groups = at as usize;
-                at += 2 * groups(zone, runs, level);
+                at = zone.levels[level].plan_units(at);
             }
         }
         for zone in &mut plan.zones[..plan.count] {

@@ -48,9 +48,9 @@ impl Frames {
 fn count(zone: &Zone, meta: &[u64]) -> [u64; Frames::MAX_ORDER as usize + 1] {
     let mut counts = [0; Frames::MAX_ORDER as usize + 1];
     for level in 0..=zone.top {
-        for group in zone.levels[level].index.existing(meta) {
+        for group in zone.levels[level].existing(meta) {
             let base = unit_shift(level) as usize;
-            for (class, blocks) in census(zone.group(meta, level, group).vacant()).into_iter().enumerate() {
+            for (class, blocks) in census(zone.levels[level].group(meta, group).vacant()).into_iter().enumerate() {
                 counts[base + class] += u64::from(blocks);
             }
         }

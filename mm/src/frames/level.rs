@@ -1,11 +1,11 @@
-//! Which group has what: a state for each group of one level, and bitmaps that find the right one.
+//! One level of a zone: its groups, a state for each, and bitmaps that find the right one.
 //!
 //! Row `r` of the bitmaps stands for the groups `64 * r .. 64 * r + 64`, with a word for each class that says which of
 //! them have their largest free block in it, and one that says which have any at all. Above the rows lie summary rows of the same shape: a bit there stands for a word below it
 //! that is not 0. The topmost is one row, the root, so that the lowest group that offers a class is found by one
 //! find-first-set a tier.
 
-use super::group::{CLASSES, SHIFT};
+use super::group::{CLASSES, Group, SHIFT};
 
 /// In place of a class: a free block of whatever class.
 pub(super) const ANY: u32 = CLASSES;
@@ -58,6 +58,12 @@ impl State {
         self.0 & Self::HOLES != 0
     }
 
+    /// The class of its largest free block, if it has one.
+    #[inline]
+    pub const fn largest(self) -> u32 {
+        (self.0 & !Self::HOLES).wrapping_sub(2) & 7
+    }
+
     /// How many classes it has free blocks of; 0 if there is no such group.
     #[inline]
     pub const fn classes(self) -> u32 {
@@ -65,32 +71,56 @@ impl State {
     }
 }
 
-/// States and bitmaps of the groups of one level. But for the root row, it holds their places; they are in the metadata.
+/// One level of a zone: its groups, their states and the bitmaps. But for the root row, it holds the places of those;
+/// they themselves are in the metadata.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Index {
+pub(super) struct Level {
     root: [u64; ROW_WORDS],
     /// Where the rows of each tier begin, from the one over the groups themselves upwards.
     tiers: [usize; MAX_TIERS],
     depth: usize,
+    /// The word where the states begin.
     states: usize,
+    /// Where the groups begin, in pairs of words.
+    units: usize,
+    /// How many groups there are.
     groups: usize,
 }
 
-impl Index {
-    /// The index over `groups` groups, with its words from `start` on. Returns the word after the last too.
+impl Level {
+    /// A level of `groups` groups, with the words of its index from `start` on. Returns the word after the last too.
     ///
     /// The casts lose bits only of metadata that could not be addressed, which `Frames::new` refuses.
     pub fn plan(groups: u64, start: u64) -> (Self, u64) {
-        let mut index = Self { groups: groups as usize, states: start as usize, ..Self::default() };
+        let mut level = Self { groups: groups as usize, states: start as usize, ..Self::default() };
         let mut at = start + groups.div_ceil(STATES as u64);
         let mut entries = groups;
-        while entries > 64 && index.depth < MAX_TIERS {
+        while entries > 64 && level.depth < MAX_TIERS {
             entries = entries.div_ceil(64);
-            index.tiers[index.depth] = at as usize;
-            index.depth += 1;
+            level.tiers[level.depth] = at as usize;
+            level.depth += 1;
             at += entries * ROW_WORDS as u64;
         }
-        (index, at)
+        (level, at)
+    }
+
+    /// Puts the groups at the word `start`, an even number. Returns the word after the last.
+    pub fn plan_units(&mut self, start: u64) -> u64 {
+        self.units = (start / 2) as usize;
+        start + 2 * self.groups as u64
+    }
+
+    /// A group, by its number. Its words mean something only if its state says that it exists.
+    #[inline]
+    pub fn group(&self, meta: &[u64], group: usize) -> Group {
+        let &[free, head] = &meta.as_chunks().0[self.units + group];
+        Group { free, head }
+    }
+
+    /// Changes a group.
+    #[inline]
+    pub fn set_group(&self, meta: &mut [u64], group: usize, to: Group) {
+        meta.as_chunks_mut().0[self.units + group] = [to.free, to.head];
     }
 
     /// What is known of `group`.
