@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   arena    bytes that stand for physical memory
+//!   mode     the shapes of the four modes, in literals
 //!   mmu      translation as the manuals describe it, independent of the crate
 //!   tlb      everything a CPU may remember, behind `mm::Mmu`
 //!   scan     a tree read out of memory word by word
@@ -14,6 +15,7 @@
 
 pub mod arena;
 pub mod mmu;
+pub mod mode;
 pub mod model;
 pub mod program;
 pub mod rng;
@@ -22,16 +24,26 @@ pub mod tlb;
 
 use std::sync::Arc;
 
-use mm::{Features, Frame, FrameRun, Frames, Limits, Memory, PageMap, Paging, PagingRoutines, Window, amd64, i686};
+use mm::{Features, Frame, FrameRun, Frames, Limits, MapError, MapRequest, Memory, PageFlags, PageMap, PageRange};
+use mm::{Paging, PagingRoutines, Stale, VirtAddr, Window, amd64, i686};
 
 use arena::Arena;
-use mmu::{Cpu, Mode};
+use mmu::{Access, Cpu, Fault, Leaf, Mode};
 use scan::Scan;
 use tlb::Tlb;
 
-/// A mode: its name for the MMU and its routines.
-pub const MODES: [(Mode, &PagingRoutines); 4] =
-    [(Mode::Pml2, &i686::PML2), (Mode::Pml3, &i686::PML3), (Mode::Pml4, &amd64::PML4), (Mode::Pml5, &amd64::PML5)];
+/// All modes.
+pub const MODES: [Mode; 4] = [Mode::Pml2, Mode::Pml3, Mode::Pml4, Mode::Pml5];
+
+/// The routines of a mode.
+pub fn routines(mode: Mode) -> &'static PagingRoutines {
+    match mode {
+        Mode::Pml2 => &i686::PML2,
+        Mode::Pml3 => &i686::PML3,
+        Mode::Pml4 => &amd64::PML4,
+        Mode::Pml5 => &amd64::PML5,
+    }
+}
 
 /// A CPU that has everything.
 pub const FULL: Features =
@@ -141,6 +153,12 @@ pub struct Booted {
 }
 
 impl Booted {
+    /// A machine with a CPU that has everything, and enough memory.
+    pub fn full(mode: Mode) -> Self {
+        let limits = Limits::new(&routines(mode).info, &FULL);
+        Self::new(mode, routines(mode), limits, 256).expect("256 frames are enough")
+    }
+
     /// A machine with `frames` frames that runs on an empty tree, if they suffice for one.
     pub fn new(mode: Mode, routines: &'static PagingRoutines, limits: Limits, frames: usize) -> Option<Self> {
         let mut machine = Machine::new(limits.phys_bits, frames);
@@ -153,9 +171,33 @@ impl Booted {
         Some(Self { machine, map, cpu, tlb })
     }
 
+    /// Maps pages.
+    pub fn map(&mut self, start: u64, pages: u64, frame: u64, flags: PageFlags) -> Result<(), MapError> {
+        let range = PageRange::new(VirtAddr(start), pages);
+        self.map.map(&mut self.machine.memory, &MapRequest { range, first: Frame(frame), flags })
+    }
+
+    /// Flushes what a change left behind.
+    pub fn flush(&mut self, stale: Stale) {
+        self.tlb.watch_books();
+        stale.flush(&mut self.machine.memory, &self.tlb);
+    }
+
+    /// The bytes of all tables.
+    pub fn bytes_of_tables(&self) -> Vec<(u64, Vec<u64>)> {
+        let scan = self.machine.scan(&self.cpu, self.map.root());
+        scan.tables.iter().map(|frame| (*frame, self.machine.arena.copy(*frame))).collect()
+    }
+
+    /// What the CPU does about an access to `va`.
+    pub fn translate(&self, va: u64, access: Access) -> Result<(u64, Leaf), Fault> {
+        self.cpu.translate(&self.machine.arena, self.map.root().0 << 12, va, access)
+    }
+
     /// Takes the tree off the CPU and gives it back; every frame must then be home.
     pub fn shut_down(self) {
         let Self { mut machine, map, tlb, .. } = self;
+        tlb.watch_books();
         mm::Mmu::flush_all(&tlb);
         // SAFETY: the CPU is the only one and has forgotten everything.
         unsafe { map.free(&mut machine.memory) };

@@ -34,9 +34,13 @@ impl Scan {
         assert!(memory.contains(frame), "a table at frame {frame:#x}, outside memory");
         assert!(self.tables.insert(frame), "the table at frame {frame:#x} is linked twice");
         let bytes = cpu.mode.entry_bytes();
+        let words = memory.copy(frame);
         for index in 0..cpu.mode.entries(level) {
             let at = (frame << 12) + index * bytes;
-            let raw = memory.read(at, bytes as usize);
+            let raw = match bytes {
+                4 => words[index as usize / 2] >> (index % 2 * 32) & 0xFFFF_FFFF,
+                _ => words[index as usize],
+            };
             if raw & 1 == 0 {
                 continue;
             }

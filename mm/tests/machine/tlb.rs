@@ -82,14 +82,14 @@ impl Tlb {
 
     /// The tables' own answer, without any cache but the PDPTE registers.
     pub fn tables_say(&self, va: u64) -> Answer {
-        self.with(|caches| self.answer(self.from_root(caches, va, &mut |_| {}), va))
+        self.with(|caches| self.answer(self.walk_from_cr3(caches, va, &mut |_| {}), va))
     }
 
     /// Every answer that the CPU may give for the page at `va`; what it looked at on the way it remembers.
     pub fn answers(&self, va: u64) -> Vec<Answer> {
         self.with(|caches| {
             let mut seen = Vec::new();
-            let mut found = vec![self.from_root(caches, va, &mut |entry| seen.push(*entry))];
+            let mut found = vec![self.walk_from_cr3(caches, va, &mut |entry| seen.push(*entry))];
             for level in 2..=self.cpu.mode.levels() {
                 let key = (level, va >> self.cpu.mode.shift(level));
                 for directory in caches.directories.get(&key).into_iter().flatten() {
@@ -113,7 +113,7 @@ impl Tlb {
     }
 
     /// A walk from CR3, by way of the PDPTE registers where there are any.
-    fn from_root(&self, caches: &Caches, va: u64, each: &mut dyn FnMut(&Entry)) -> Result<Leaf, Stop> {
+    fn walk_from_cr3(&self, caches: &Caches, va: u64, each: &mut dyn FnMut(&Entry)) -> Result<Leaf, Stop> {
         if self.cpu.mode != Mode::Pml3 {
             return self.cpu.walk(&self.memory, (self.cr3, self.cpu.mode.levels()), va, EVERYTHING, each);
         }
@@ -151,7 +151,7 @@ impl Tlb {
     pub fn write(&self, va: u64) -> bool {
         self.with(|caches| {
             let mut last = None;
-            let found = self.from_root(caches, va, &mut |entry| last = Some(*entry));
+            let found = self.walk_from_cr3(caches, va, &mut |entry| last = Some(*entry));
             let (Ok(leaf), Some(entry)) = (found, last) else { return false };
             if leaf.passed.write {
                 self.memory.set_bits(entry.at, 0x60);
@@ -164,7 +164,7 @@ impl Tlb {
     pub fn is_dirty(&self, va: u64) -> bool {
         self.with(|caches| {
             let mut raw = 0;
-            let found = self.from_root(caches, va, &mut |entry| raw = entry.raw);
+            let found = self.walk_from_cr3(caches, va, &mut |entry| raw = entry.raw);
             found.is_ok() && raw & 0x40 != 0
         })
     }

@@ -3,4 +3,11 @@
 #[path = "../machine/mod.rs"]
 mod machine;
 
+mod codec;
+mod errors;
+mod exhaustion;
+mod largest;
 mod model;
+mod select;
+mod self_map;
+mod stale;

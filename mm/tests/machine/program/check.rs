@@ -1,0 +1,120 @@
+//! What must hold after each step.
+
+use mm::{PageFlags, Rights, Seen, Step, VirtAddr};
+
+use super::super::mmu::{EVERYTHING, Stop};
+use super::super::model::{Model, Run};
+use super::super::tlb::Answer;
+use super::{Held, Program};
+
+impl Program {
+    /// What the CPU sees and may remember, and what the crate says of single addresses.
+    pub(super) fn check_caches(&self) {
+        self.booted.tlb.check_registers();
+        for va in &self.probes {
+            self.check_query(*va);
+            self.check_answers(*va);
+        }
+        for (n, va) in self.self_probes.iter().enumerate() {
+            self.check_query(*va);
+            self.check_self_map(n, *va);
+        }
+        for va in &self.dirty {
+            assert!(self.booted.tlb.is_dirty(*va), "the page at {va:#x} was written to, and its D bit is lost");
+        }
+        for frame in self.booted.tlb.tables_in_use() {
+            let known = self.tables.contains(&frame) || self.held.iter().any(|held| held.tables.contains(&frame));
+            assert!(known, "the CPU still walks the frame {frame:#x}, which is no table any more");
+        }
+    }
+
+    /// Tables and leaves, as the manual reads them and as visit tells of them, against the model. `new_held` tables
+    /// are in a token that is not yet among the held ones.
+    pub(super) fn check_tree(&mut self, new_held: u64) {
+        let scan = self.booted.machine.scan(&self.booted.cpu, self.booted.map.root());
+        let mut model = Model::default();
+        for (level, leaf) in &scan.leaves {
+            assert!(*level <= self.limits.top_leaf, "a leaf at level {level}, which the CPU has not");
+            let flags = PageFlags { rights: leaf.rights(), cache: leaf.cache };
+            model.push(leaf.start >> 12, Run { pages: leaf.bytes >> 12, frame: leaf.phys >> 12, flags });
+        }
+        assert_eq!(model, self.model.joined(), "the leaves");
+        let mut leaves = Vec::new();
+        let mut directories = Vec::new();
+        let mut self_map = Vec::new();
+        self.booted.map.visit(&self.booted.machine.memory, &mut |seen| match seen {
+            Seen::Leaf(leaf) => leaves.push((leaf.level, leaf.start.0, leaf.frame.0, leaf.flags)),
+            Seen::Table { start, level, frame, .. } => directories.push((level, start.0, frame.0)),
+            Seen::SelfMap { start, level, frame, .. } => self_map.push((level, start.0, frame.0)),
+        });
+        let expected = scan.leaves.iter().map(|(level, leaf)| {
+            (*level, leaf.start, leaf.phys >> 12, PageFlags { rights: leaf.rights(), cache: leaf.cache })
+        });
+        assert_eq!(leaves, expected.collect::<Vec<_>>(), "the leaves that visit tells of");
+        assert_eq!(directories, scan.directories, "the tables that visit tells of");
+        assert_eq!(self_map, scan.self_map, "the self-map that visit tells of");
+        let held: u64 = self.held.iter().map(|held| held.stale.tables_held()).sum();
+        let counted = self.booted.machine.free_frames() + scan.tables.len() as u64 + held + new_held;
+        assert_eq!(counted, self.booted.machine.total(), "frames free, in the tree and held");
+        self.tables = scan.tables;
+    }
+
+    /// Query and path against the independent walk of the same address.
+    fn check_query(&self, va: u64) {
+        let (cpu, arena) = (&self.booted.cpu, &self.booted.machine.arena);
+        let mut walked = Vec::new();
+        let root = (self.booted.map.root().0 << 12, self.mode.levels());
+        let found = cpu.walk(arena, root, va, EVERYTHING, &mut |entry| walked.push((entry.level, entry.at, entry.raw)));
+        let mut path = Vec::new();
+        let memory = &self.booted.machine.memory;
+        self.booted.map.path(memory, VirtAddr(va), &mut |Step { level, at, raw, .. }| path.push((level, at.0, raw)));
+        assert_eq!(path, walked, "the path to {va:#x}");
+        let asked = self
+            .booted
+            .map
+            .query(memory, VirtAddr(va + 0xABC))
+            .map(|leaf| (leaf.start.0, leaf.frame.0, 1u64 << self.mode.shift(leaf.level), leaf.flags));
+        let expected = match found {
+            Ok(leaf) => {
+                Some((leaf.start, leaf.phys >> 12, leaf.bytes, PageFlags { rights: leaf.rights(), cache: leaf.cache }))
+            }
+            Err(Stop::Absent) => None,
+            // Seen through the self-map, a large page's PS bit stands where a CPU without PAT reserves it.
+            Err(Stop::Reserved) if self.self_probes.contains(&va) => return,
+            Err(Stop::Reserved) => panic!("a reserved bit on the way to {va:#x}"),
+        };
+        assert_eq!(asked, expected, "query of {va:#x}");
+    }
+
+    /// Whatever the CPU may answer is what is mapped, or what was mapped before a change whose token is held.
+    fn check_answers(&self, va: u64) {
+        let page = va >> 12;
+        let now = said(&self.model, page);
+        for answer in self.booted.tlb.answers(va) {
+            let excused = |held: &Held| {
+                let before = said(&held.before, page) == answer || answer.is_none() && held.has_empty_tables;
+                page.wrapping_sub(held.pages.0) < held.pages.1 && before
+            };
+            assert!(
+                answer == now || self.held.iter().any(excused),
+                "the CPU may answer {answer:x?} for {va:#x}, where {now:x?} is mapped"
+            );
+        }
+    }
+
+    /// The same for the self-map: it shows the tables that are there, once every token is flushed.
+    fn check_self_map(&self, n: usize, va: u64) {
+        let now = self.booted.tlb.tables_say(va);
+        for answer in self.booted.tlb.answers(va) {
+            // By way of a table that is held, what was mapped since is not found yet.
+            let in_held_table = |held: &Held| answer.is_none() && !held.tables.is_empty();
+            let excused = self.held.iter().any(|held| held.before_self[n] == answer || in_held_table(held));
+            assert!(answer == now || excused, "the self-map at {va:#x} may show {answer:x?} instead of {now:x?}");
+        }
+    }
+}
+
+/// What the model says of a page, as the CPU would say it.
+fn said(model: &Model, page: u64) -> Answer {
+    model.at(page).map(|(frame, flags)| (frame, flags.rights - Rights::GLOBAL, flags.cache))
+}
