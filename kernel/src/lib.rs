@@ -1,9 +1,60 @@
-//! What it is all for.
-#![no_std]
+//! The common kernel: what it is all for.
+//!
+//! It is the same for both architectures and all four modes. Of page tables it knows the routine table and the
+//! [`KernelMap`](mm::KernelMap), of the machine the trait [`Platform`]; it never sees `arch`, `boot` or a format, and has
+//! no unsafe code: what needs some belongs behind a safe face of `mm`, or behind [`Platform`].
+//!
+//! [`start`] is handed a [`Machine`], says in one line what came up, runs the self-tests if the command line asks for
+//! them, and listens at the prompt. The prompt's commands read the [`Machine`] and print; what they print is made in
+//! `show`, a file a command, out of what the visitor of the tables reports and without a heap.
+//!
+//! What must never come in: anything that depends on how many levels the tables have.
+#![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+extern crate alloc;
+
+mod console;
+pub mod log;
 mod machine;
 mod platform;
+mod prompt;
+mod selftest;
+mod show;
 
 pub use machine::{BootFacts, Machine};
 pub use platform::{CpuFacts, Platform, Registers};
+
+use core::fmt::Write;
+
+use console::Console;
+
+/// Runs the kernel.
+pub fn start(mut machine: Machine) -> ! {
+    let mut console = Console(machine.platform);
+    // A console that fails has nobody to complain to.
+    let _ = ready(&mut console, &machine);
+    if machine.boot.selftest {
+        let passed = selftest::run(&mut console, &mut machine, "").unwrap_or(false);
+        machine.platform.exit(passed);
+    }
+    prompt::listen(&mut console, &mut machine)
+}
+
+/// The line that says that the kernel is up, and in which mode.
+fn ready(console: &mut Console, machine: &Machine) -> core::fmt::Result {
+    let paging = &machine.selection.paging;
+    let info = &paging.routines.info;
+    writeln!(
+        console,
+        "ready: arch={} mode={} xpa={} nx={} va_bits={} pa_bits={} ram_kib={} cpus={}",
+        machine.boot.arch,
+        info.name,
+        machine.selection.xpa,
+        if paging.limits.no_execute { "on" } else { "off" },
+        info.va_bits,
+        paging.limits.phys_bits,
+        machine.memory_map.total_ram_kib(),
+        machine.boot.cpus,
+    )
+}

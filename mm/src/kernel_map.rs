@@ -177,6 +177,22 @@ impl KernelMap {
         &self.layout
     }
 
+    /// The parts of the image.
+    pub const fn sections(&self) -> &'static [Section] {
+        self.sections
+    }
+
+    /// The bytes of the sections that nobody can write, if this tree is live: none otherwise.
+    pub fn constants(&self) -> impl Iterator<Item = &'static [u8]> {
+        let constant = |section: &&Section| section.flags.is_some_and(|flags| !flags.rights.contains(Rights::WRITE));
+        self.sections.iter().filter(|_| self.live).filter(constant).map(|section| {
+            let bytes = (section.pages.pages << PAGE_SHIFT) as usize;
+            // SAFETY: the live tree maps the section where it was linked, its twin would too, and neither permits a
+            // write to it by any address.
+            unsafe { core::slice::from_raw_parts(section.pages.start.0 as usize as *const u8, bytes) }
+        })
+    }
+
     /// Says whether this is the tree that CR3 points to.
     ///
     /// # Safety

@@ -53,6 +53,19 @@ impl Memory {
         self.window = window;
     }
 
+    /// A sum over what `frame` holds, by which a change is noticed; `None` unless the allocator was given the frame
+    /// and the window shows it.
+    pub fn sum(&self, frame: Frame) -> Option<u64> {
+        if !self.frames.was_given(frame) || !self.window.frames().contains(frame) {
+            return None;
+        }
+        let words = self.window.at(frame).cast::<u64>();
+        Some((0..PAGE_SIZE as usize / 8).fold(0, |sum: u64, at| {
+            // SAFETY: RAM that the window shows; whoever owns it, reading a word of it changes nothing.
+            sum.rotate_left(7).wrapping_add(unsafe { words.add(at).read_volatile() })
+        }))
+    }
+
     /// Takes back a frame that [`table`](Self::table) gave.
     ///
     /// # Panics

@@ -1,0 +1,96 @@
+//! The lift, the way back, and again.
+
+use mm::{Frame, Frames, KernelMap, MapRequest, OwnedFrames, PageFlags, PageRange, Paging, PagingRoutines, Rights};
+use mm::{Memory, VirtAddr};
+
+use super::{Failure, Named, Outcome, Verdict, expect};
+use crate::Machine;
+
+const ROUNDS: u32 = 100;
+
+/// Where the other mode maps a page: in the user region of every mode, and not where this mode maps it.
+const THERE: VirtAddr = VirtAddr(0x5000_0000);
+const HERE: VirtAddr = VirtAddr(0x4000_0000);
+
+/// A hundred times into the other mode and back: what was written there is found here, every register that must be
+/// preserved is, and nothing else has changed.
+pub fn hundred_times(machine: &mut Machine) -> Verdict {
+    let Some(other) = other_mode(machine) else { return Ok(Outcome::Skipped("this CPU has one mode only")) };
+    let before = fingerprint(machine);
+    let mut frames = machine.memory.lock().take(0, Frames::ANYWHERE).named("take a frame")?;
+    let verdict = (0..ROUNDS).try_for_each(|round| once(machine, other, &mut frames, round));
+    machine.memory.lock().put(frames);
+    verdict?;
+    expect(fingerprint(machine) == before, "text, constants and low memory are as they were")?;
+    Ok(Outcome::Passed)
+}
+
+/// The mode that this CPU could run in beside the live one.
+fn other_mode(machine: &Machine) -> Option<&'static PagingRoutines> {
+    let family = family();
+    let live = machine.map.tables().paging().routines;
+    match core::ptr::eq(live, family.base) {
+        true => (family.has_xpa)(&machine.features).then_some(family.xpa),
+        false => Some(family.base),
+    }
+}
+
+#[cfg(target_os = "none")]
+fn family() -> &'static mm::Family {
+    &mm::FAMILY
+}
+#[cfg(not(target_os = "none"))]
+fn family() -> &'static mm::Family {
+    &mm::amd64::FAMILY
+}
+
+fn once(
+    machine: &mut Machine,
+    other: &'static PagingRoutines,
+    frames: &mut OwnedFrames,
+    round: u32,
+) -> Result<(), Failure> {
+    // The heap is not used from here on: on x86_64 the aperture, in which it lies, moves with the mode.
+    let memory = &mut machine.memory.lock();
+    let platform = machine.platform;
+    let paging = Paging::new(other, &machine.features);
+    let mut twin = machine.map.twin(memory, paging, machine.memory_map.ram_runs()).named("build the other tables")?;
+    let kept_there = platform.enter(&mut machine.map, &mut twin, memory).named("enter the other mode")?;
+    let written = write(&mut twin, memory, frames, round);
+    let kept_back = platform.enter(&mut twin, &mut machine.map, memory).named("come back")?;
+    twin.free(memory, platform.mmu());
+    written?;
+    expect(kept_there && kept_back, "every register that a function must preserve was preserved")?;
+
+    place(&mut machine.map, memory, frames, HERE)?;
+    let found = machine.map.peek_user(memory, HERE);
+    machine.map.unmap_user(memory, PageRange::new(HERE, 1), None).named("unmap")?.flush(memory, platform.mmu());
+    machine.map.trim_user(memory).named("trim")?.flush(memory, platform.mmu());
+    expect(found == Ok(pattern(round)), "what was written in the other mode is found in this one")
+}
+
+fn write(twin: &mut KernelMap, memory: &mut Memory, frames: &mut OwnedFrames, round: u32) -> Result<(), Failure> {
+    place(twin, memory, frames, THERE)?;
+    twin.poke_user(memory, frames, THERE, pattern(round)).named("write in the other mode")
+}
+
+fn place(map: &mut KernelMap, memory: &mut Memory, frames: &OwnedFrames, at: VirtAddr) -> Result<(), Failure> {
+    let range = PageRange::new(at, 1);
+    let request = MapRequest { range, first: frames.run().first, flags: PageFlags::new(Rights::WRITE) };
+    map.map_user(memory, &request).named("map")
+}
+
+fn pattern(round: u32) -> u32 {
+    0x9E37_79B9u32.wrapping_mul(round + 1)
+}
+
+/// A sum over the kernel's text and constants and all free memory below 1 MiB, where a trampoline of the usual kind
+/// would have been put.
+fn fingerprint(machine: &Machine) -> u64 {
+    let memory = machine.memory.lock();
+    let low = (0..256).filter(|frame| memory.frames.is_free(Frame(*frame))).filter_map(|frame| memory.sum(Frame(frame)));
+    let constants = machine.map.constants().map(|bytes| {
+        bytes.iter().fold(0u64, |sum, byte| sum.rotate_left(5).wrapping_add(u64::from(*byte)))
+    });
+    low.chain(constants).fold(0, |sum, part| sum.rotate_left(7).wrapping_add(part))
+}

@@ -1,0 +1,132 @@
+//! The self-tests: the kernel tries itself on the machine that it runs on.
+//!
+//! Each leaves everything as it found it, frames included. A test that this machine cannot show anything with says why
+//! it was skipped and is not counted.
+
+mod cache;
+mod frames;
+mod heap;
+mod high;
+mod lift;
+mod rights;
+mod self_map;
+mod user;
+
+use core::fmt::{self, Write};
+
+use mm::{MapError, VirtAddr};
+
+use crate::Machine;
+use crate::console::Console;
+
+/// How a test ended that did not fail.
+enum Outcome {
+    Passed,
+    /// Why this machine has nothing to show.
+    Skipped(&'static str),
+}
+
+/// Why a test failed.
+#[derive(Clone, Copy, Debug)]
+enum Failure {
+    /// What should have been so.
+    Not(&'static str),
+    /// The same, and where it was not.
+    NotAt(&'static str, VirtAddr),
+    /// A change that should have worked was refused.
+    Refused(&'static str, MapError),
+    /// Frames were lost, or came from nowhere.
+    Lost { before: u64, after: u64 },
+}
+
+type Verdict = Result<Outcome, Failure>;
+
+/// A test's name, and the test.
+type Test = (&'static str, fn(&mut Machine) -> Verdict);
+
+const TESTS: [Test; 16] = [
+    ("frames.pairs", frames::pairs),
+    ("frames.refusals", frames::refusals),
+    ("frames.exhaustion", frames::exhaustion),
+    ("heap.grows", heap::grows),
+    ("paging.every_size", user::every_size),
+    ("paging.refusals", user::refusals),
+    ("paging.split", user::split),
+    ("paging.protect", user::protect),
+    ("paging.remap", user::remap),
+    ("self_map.agrees", self_map::agrees),
+    ("rights.w_xor_x", rights::w_xor_x),
+    ("rights.kernel_half", rights::kernel_half),
+    ("rights.constants", rights::constants),
+    ("cache.devices", cache::devices),
+    ("memory.high", high::beyond_aperture),
+    ("lift.hundred_times", lift::hundred_times),
+];
+
+/// Runs the tests whose names begin with `prefix`; tells whether none failed.
+///
+/// # Errors
+/// Those of the console.
+pub fn run(console: &mut Console, machine: &mut Machine, prefix: &str) -> Result<bool, fmt::Error> {
+    let (mut passed, mut failed) = (0, 0);
+    let mut found = false;
+    for (name, test) in TESTS.iter().filter(|(name, _)| name.starts_with(prefix)) {
+        found = true;
+        let before = machine.memory.lock().frames.free_frames();
+        let verdict = test(machine);
+        let after = machine.memory.lock().frames.free_frames();
+        // What the heap has taken it keeps.
+        let verdict = match verdict {
+            Ok(_) if before != after && !name.starts_with("heap.") => Err(Failure::Lost { before, after }),
+            verdict => verdict,
+        };
+        match verdict {
+            Ok(Outcome::Passed) => {
+                passed += 1;
+                writeln!(console, "test {name} ... ok")?;
+            }
+            Ok(Outcome::Skipped(reason)) => writeln!(console, "test {name} ... skipped ({reason})")?,
+            Err(failure) => {
+                failed += 1;
+                writeln!(console, "  {failure}")?;
+                writeln!(console, "test {name} ... FAILED")?;
+            }
+        }
+    }
+    if !found {
+        writeln!(console, "selftest: no test's name begins with '{prefix}'")?;
+        for (name, _) in TESTS {
+            writeln!(console, "  {name}")?;
+        }
+        return Ok(false);
+    }
+    writeln!(console, "selftest: {passed} passed, {failed} failed")?;
+    Ok(failed == 0)
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Failure::Not(what) => write!(f, "not so: {what}"),
+            Failure::NotAt(what, at) => write!(f, "not so at {at:#x}: {what}"),
+            Failure::Refused(what, error) => write!(f, "{what}: {error}"),
+            Failure::Lost { before, after } => write!(f, "{before} frames were free before, {after} are now"),
+        }
+    }
+}
+
+/// `Ok` if `is` so.
+fn expect(is: bool, what: &'static str) -> Result<(), Failure> {
+    if is { Ok(()) } else { Err(Failure::Not(what)) }
+}
+
+/// Gives a refusal the name of what was refused.
+trait Named<T> {
+    fn named(self, what: &'static str) -> Result<T, Failure>;
+}
+
+impl<T> Named<T> for Result<T, MapError> {
+    fn named(self, what: &'static str) -> Result<T, Failure> {
+        self.map_err(|error| Failure::Refused(what, error))
+    }
+}

@@ -1,0 +1,47 @@
+//! `walk`: one address, level by level.
+
+use core::fmt::{self, Write};
+
+use mm::{PAGE_SIZE, Pte, VirtAddr};
+
+use super::page_size;
+use crate::Machine;
+use crate::console::Console;
+
+/// Prints each entry on the way to `address` in the live tables, and where the way ends.
+pub fn walk(console: &mut Console, machine: &Machine, address: VirtAddr) -> fmt::Result {
+    let tables = machine.map.tables();
+    let info = &tables.paging().routines.info;
+    if !info.is_canonical(address) {
+        let bits = info.va_bits;
+        return writeln!(console, "{address:#x} is not canonical in {}, which translates {bits} bits", info.name);
+    }
+    let memory = machine.memory.lock();
+    let mut told = Ok(());
+    let mut end = None;
+    tables.path(&memory, address, &mut |step| {
+        let index = info.index(address, step.level);
+        told = told.and(writeln!(console, "{step} [{index}]"));
+        end = Some(step);
+    });
+    told?;
+    match (tables.query(&memory, address), end) {
+        (Some(leaf), _) => {
+            let offset = address.0 - leaf.start.0;
+            let size = page_size(info, leaf.level);
+            let what = machine.map.name_of(address);
+            writeln!(
+                console,
+                "{address:#x} -> {:#x}: {} in a {size} page, all levels together ({what})",
+                leaf.frame.start().0 + offset,
+                leaf.flags
+            )
+        }
+        (None, Some(step)) if step.pte == Pte::Absent => {
+            let span = info.pages(step.level) * PAGE_SIZE;
+            let start = address.0 & !(span - 1);
+            writeln!(console, "{address:#x} is not mapped, nor is anything from {start:#x} to {:#x}", start + (span - 1))
+        }
+        _ => writeln!(console, "{address:#x} is not mapped"),
+    }
+}
