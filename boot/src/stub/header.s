@@ -1,7 +1,7 @@
 # The multiboot2 boot_header: what this is, and what is asked of the loader (Multiboot2 Specification 2.0, 3.1).
 #
-# There is no framebuffer tag. With one, GRUB leaves VGA text mode under BIOS, and text is what is written to so early.
-# Under UEFI there is no text mode to stay in, and GRUB hands its framebuffer over unasked.
+# There is no framebuffer tag. With one, GRUB under BIOS leaves text mode when it loads the kernel, whatever its menu set
+# before, and text is what is written to the screen so far. Without one, GRUB under UEFI hands no screen over.
 
 .set HEADER_MAGIC, 0xE85250D6
 .set ARCH_I386, 0                       # "32-bit protected mode": the state that both kernels start in
