@@ -9,12 +9,11 @@ impl Zone {
     /// Cuts the allocated block of `order` at `first` down to its first `count` frames, at least 1 and fewer than it
     /// has. What is kept becomes the fewest blocks that make up `count`, the largest first.
     pub fn trim(&mut self, meta: &mut [u64], first: u64, order: u32, count: u64) {
-        let Some(section) = self.section_of_frame(meta, first) else { return };
         let mut level = level_of(order);
         let (mut at, mut rest) = (first, count);
         let mut bit = bit_of(level, at);
         let mut end = bit + (1 << (order % CLASSES));
-        let group = self.group_of(meta, section, level, at);
+        let group = self.group_of(meta, level, at);
         let mut units = self.levels[level].group(meta, group);
         let mut state = self.levels[level].state(meta, group);
         loop {
@@ -23,7 +22,7 @@ impl Zone {
                 units.head |= 1 << bit;
                 bit += 1 << class;
             }
-            let group = self.group_of(meta, section, level, at);
+            let group = self.group_of(meta, level, at);
             at += kept << unit_shift(level);
             rest -= kept << unit_shift(level);
             units.free |= span(bit, end);
@@ -45,13 +44,11 @@ impl Zone {
 
     /// Makes the frames `first .. end` free for the first time. They must touch no frame given before.
     pub fn give(&mut self, meta: &mut [u64], first: u64, end: u64) {
-        if let Some(section) = self.section_of_frame(meta, first) {
-            self.free += end - first;
-            self.give_level(meta, section, self.top, first, end);
-        }
+        self.free += end - first;
+        self.give_level(meta, self.top, first, end);
     }
 
-    fn give_level(&mut self, meta: &mut [u64], section: usize, level: usize, first: u64, end: u64) {
+    fn give_level(&mut self, meta: &mut [u64], level: usize, first: u64, end: u64) {
         if first == end {
             return;
         }
@@ -61,7 +58,7 @@ impl Zone {
         let mut unit = first >> shift;
         while unit << shift < end {
             let next = (unit | 63) + 1;
-            let group = self.group_of(meta, section, level, unit << shift);
+            let group = self.group_of(meta, level, first.max(unit << shift));
             let state = self.levels[level].state(meta, group);
             let mut units = if state.exists() { self.levels[level].group(meta, group) } else { Group::NEVER_GIVEN };
             let (from, to) = (unit.max(inner), next.min(inner_end));
@@ -84,10 +81,10 @@ impl Zone {
             return;
         }
         if inner <= inner_end {
-            self.give_level(meta, section, level - 1, first, inner << shift);
-            self.give_level(meta, section, level - 1, inner_end << shift, end);
+            self.give_level(meta, level - 1, first, inner << shift);
+            self.give_level(meta, level - 1, inner_end << shift, end);
         } else {
-            self.give_level(meta, section, level - 1, first, end);
+            self.give_level(meta, level - 1, first, end);
         }
     }
 }

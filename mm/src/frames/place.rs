@@ -7,9 +7,11 @@ use super::zone::{Zone, bit_of};
 impl Zone {
     /// Whether `frame` is free.
     pub fn is_free(&self, meta: &[u64], frame: u64) -> bool {
-        let Some(section) = self.section_of_frame(meta, frame) else { return false };
+        if !self.has(meta, frame) {
+            return false;
+        }
         for level in (0..=self.top).rev() {
-            let group = self.group_of(meta, section, level, frame);
+            let group = self.group_of(meta, level, frame);
             if !self.levels[level].state(meta, group).exists() {
                 return false;
             }
@@ -39,53 +41,62 @@ impl Zone {
         false
     }
 
-    /// The number of the group of `level` that `frame` belongs to.
+    /// The number of the group of `level` that `frame`, which lies in the zone's memory, belongs to.
     #[inline]
-    pub fn group_of(&self, meta: &[u64], section: usize, level: usize, frame: u64) -> usize {
+    pub fn group_of(&self, meta: &[u64], level: usize, frame: u64) -> usize {
+        let section = if self.sections == 1 { 0 } else { self.section_of_frame(meta, frame) };
         (frame >> unit_shift(level + 1)).wrapping_add(self.offset(meta, section, level)) as usize
+    }
+
+    /// Whether `frame` lies in a section, though not whether it was ever given.
+    #[inline]
+    pub fn has(&self, meta: &[u64], frame: u64) -> bool {
+        let Section { first, end, .. } = if self.sections == 1 { self.first_section } else { self.around(meta, frame) };
+        first <= frame && frame < end
     }
 
     /// The first frame of a unit.
     #[inline]
-    pub fn frame(&self, meta: &[u64], section: usize, level: usize, group: usize, bit: u32) -> u64 {
+    pub fn frame(&self, meta: &[u64], level: usize, group: usize, bit: u32) -> u64 {
+        let section = if self.sections == 1 { 0 } else { self.section_of_group(meta, level, group) };
         let place = (group as u64).wrapping_sub(self.offset(meta, section, level));
         (place << SHIFT | u64::from(bit)) << unit_shift(level)
     }
 
     #[inline]
     fn offset(&self, meta: &[u64], section: usize, level: usize) -> u64 {
-        if self.sections == 1 { self.first_section.offset[level] } else { self.section(meta, section).offset[level] }
+        if self.sections == 1 {
+            self.first_section.offset[level]
+        } else {
+            meta[self.section_words + section * SECTION_WORDS + Section::OFFSETS + level]
+        }
+    }
+
+    #[cold]
+    fn around(&self, meta: &[u64], frame: u64) -> Section {
+        self.section(meta, self.section_of_frame(meta, frame))
     }
 
     fn section(&self, meta: &[u64], section: usize) -> Section {
         Section::load(&meta[self.section_words + section * SECTION_WORDS..][..SECTION_WORDS])
     }
 
-    #[inline]
-    pub fn section_of_frame(&self, meta: &[u64], frame: u64) -> Option<usize> {
-        if self.sections == 1 {
-            return (self.first_section.first <= frame && frame < self.first_section.end).then_some(0);
-        }
-        let section = self.last_section(meta, |section| section.first <= frame);
-        let Section { first, end, .. } = self.section(meta, section);
-        (first <= frame && frame < end).then_some(section)
+    #[inline(never)]
+    fn section_of_frame(&self, meta: &[u64], frame: u64) -> usize {
+        self.last_section(|n| self.section(meta, n).first <= frame)
     }
 
-    #[inline]
-    pub fn section_of_group(&self, meta: &[u64], level: usize, group: usize) -> usize {
-        if self.sections == 1 {
-            return 0;
-        }
-        self.last_section(meta, |section| section.first_group(level) <= group)
+    #[inline(never)]
+    fn section_of_group(&self, meta: &[u64], level: usize, group: usize) -> usize {
+        self.last_section(|n| self.section(meta, n).first_group(level) <= group)
     }
 
     /// The last section for which `holds`, which it does for all up to some point; else the first.
-    #[inline(never)]
-    fn last_section(&self, meta: &[u64], holds: impl Fn(&Section) -> bool) -> usize {
+    fn last_section(&self, holds: impl Fn(usize) -> bool) -> usize {
         let (mut low, mut high) = (0, self.sections);
         while high - low > 1 {
             let middle = low.midpoint(high);
-            if holds(&self.section(meta, middle)) { low = middle } else { high = middle }
+            if holds(middle) { low = middle } else { high = middle }
         }
         low
     }

@@ -14,7 +14,7 @@ pub(super) const LEVELS: usize = 4;
 const HOLE: u64 = 1 << 18;
 
 /// Words that a section takes in the metadata.
-pub(super) const SECTION_WORDS: usize = 2 + LEVELS;
+pub(super) const SECTION_WORDS: usize = Section::OFFSETS + LEVELS;
 
 /// log2 of the frames in a unit of `level`.
 #[inline]
@@ -34,6 +34,9 @@ pub(super) struct Section {
 }
 
 impl Section {
+    /// Where the offsets stand among the words of a section.
+    pub const OFFSETS: usize = 2;
+
     /// Reads back what [`store`](Self::store) wrote.
     pub fn load(words: &[u64]) -> Self {
         Self { first: words[0], end: words[1], offset: [words[2], words[3], words[4], words[5]] }
@@ -43,7 +46,7 @@ impl Section {
     pub fn store(&self, words: &mut [u64]) {
         words[0] = self.first;
         words[1] = self.end;
-        words[2..SECTION_WORDS].copy_from_slice(&self.offset);
+        words[Self::OFFSETS..SECTION_WORDS].copy_from_slice(&self.offset);
     }
 
     /// How many groups of `level` it has.
