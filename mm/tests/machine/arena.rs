@@ -61,6 +61,17 @@ impl Arena {
         }
     }
 
+    /// Puts a word of `bytes` bytes at physical address `at`.
+    pub fn write(&self, at: u64, bytes: usize, word: u64) {
+        let to = self.place(at, bytes);
+        match bytes {
+            // SAFETY: `place` checked bounds and alignment.
+            4 => unsafe { to.cast::<u32>().write_volatile(word as u32) },
+            // SAFETY: as above.
+            _ => unsafe { to.cast::<u64>().write_volatile(word) },
+        }
+    }
+
     /// Sets bits in the low 4 bytes of the entry at physical address `at`, as a CPU sets A and D.
     pub fn set_bits(&self, at: u64, bits: u32) {
         let to = self.place(at, 4).cast::<u32>();

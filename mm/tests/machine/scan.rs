@@ -42,9 +42,11 @@ impl Scan {
                 _ => words[index as usize],
             };
             if raw & 1 == 0 {
+                assert_eq!(raw, 0, "an absent entry that says something: speculation may follow it (L1TF)");
                 continue;
             }
             let start = cpu.mode.extend(base + (index << cpu.mode.shift(level)));
+            assert!(start < cpu.mode.kernel_half() || raw & 4 == 0, "U/S set at level {level} for {start:#x}");
             let entry = cpu.meet(level, at, raw, above);
             match entry.word {
                 Word::Absent => {}

@@ -1,6 +1,6 @@
 //! Out of memory at every count of frames: a change is made, or it is not, and no frame is lost.
 
-use mm::{Limits, MapError, PageFlags, PageRange, Rights, Stale, VirtAddr};
+use mm::{Limits, MapError, PageFlags, PageMap, PageRange, Rights, Stale, VirtAddr};
 
 use crate::machine::mmu::Mode;
 use crate::machine::{Booted, FULL, MODES, routines};
@@ -122,5 +122,25 @@ fn no_more_tables_are_taken_than_needed() {
             assert_eq!(free - booted.machine.free_frames(), tables, "{mode:?}, {pages} pages at {start:#x}");
             booted.shut_down();
         }
+    }
+}
+
+#[test]
+fn roots_lie_below_4_gib() {
+    for mode in [Mode::Pml3, Mode::Pml4, Mode::Pml5] {
+        // Eight of its frames lie below.
+        let mut booted = Booted::full(mode);
+        let paging = *booted.map.paging();
+        let mut roots = Vec::new();
+        while let Ok(map) = PageMap::new(&mut booted.machine.memory, paging) {
+            assert!(map.root().0 < 0x10_0000, "{mode:?}: a root at {}", map.root());
+            roots.push(map);
+        }
+        assert!(booted.machine.free_frames() > 100, "{mode:?}: it is not for lack of frames above");
+        for map in roots {
+            // SAFETY: no CPU was ever told of it.
+            unsafe { map.free(&mut booted.machine.memory) };
+        }
+        booted.shut_down();
     }
 }

@@ -8,6 +8,8 @@ mod errors;
 mod exhaustion;
 mod largest;
 mod model;
+mod rights;
 mod select;
 mod self_map;
 mod stale;
+mod torn;
