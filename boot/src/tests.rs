@@ -388,7 +388,7 @@ fn no_damage_makes_the_reading_fail() {
                 _ => memory.bytes()[at] ^ 1 << below(8),
             };
             // Half of the damage goes to sizes and types, which is where it hurts.
-            let at = if below(2) == 0 { at & !7 | 4 * below(2) } else { at };
+            let at = if below(2) == 0 { (at & !7) + 4 * below(2) } else { at };
             memory.bytes()[at] = value;
         }
         if below(4) == 0 {
