@@ -59,3 +59,4 @@ boot_console:
     .short TAG_END, 0
     .long 8
 boot_header_end:
+.size boot_header, . - boot_header

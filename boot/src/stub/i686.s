@@ -20,6 +20,7 @@ boot_tables: .skip TABLES * 4096
 .section .boot.text, "ax", @progbits
 .code32
 .globl start
+.type start, @function
 start:
     cli
     cld
@@ -84,3 +85,4 @@ start:
 4:  cli
     hlt
     jmp 4b
+.size start, . - start

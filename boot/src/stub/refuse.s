@@ -32,6 +32,7 @@ boot_no_loader: .asciz "Strata: not started by a multiboot2 loader; GRUB's comma
 .code32
 
 # In: esi = the sentence, ended by a zero. Does not return.
+.type boot_refuse, @function
 boot_refuse:
     cli
     cld
@@ -81,3 +82,4 @@ boot_refuse:
 
 7:  hlt                                 # an NMI ends a halt
     jmp 7b
+.size boot_refuse, . - boot_refuse

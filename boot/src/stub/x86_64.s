@@ -29,7 +29,12 @@ boot_directories: .skip DIRECTORIES * 4096
 boot_no_cpuid: .asciz "Strata x86_64: this CPU has no CPUID and so no long mode; boot the i686 kernel"
 boot_no_long_mode: .asciz "Strata x86_64: this CPU has no long mode; boot the i686 kernel"
 
+.type boot_no_cpuid, @object
+.type boot_no_long_mode, @object
+
 .balign 8
+.type boot_gdt, @object
+.type boot_gdt_pointer, @object
 boot_gdt:
     .quad 0
     .quad 0x00209B0000000000            # 64-bit code, ring 0, accessed
@@ -42,6 +47,7 @@ boot_gdt_pointer:
 .section .boot.text, "ax", @progbits
 .code32
 .globl start
+.type start, @function
 start:
     cli
     cld
@@ -142,3 +148,4 @@ boot_long_mode:
 3:  cli
     hlt
     jmp 3b
+.size start, . - start
