@@ -1,0 +1,159 @@
+//! What is checked on a machine that has come up.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::maps;
+use crate::qemu::Machine;
+use crate::row::{Mode, Row, Xpa};
+use crate::walk::{Run, Tables, merged};
+
+/// How long a command at the prompt may take; the slowest is the self-tests' hundred lifts.
+const COMMAND: Duration = Duration::from_secs(120);
+
+/// The ready line's fields.
+pub fn ready_line(line: &str) -> HashMap<&str, &str> {
+    line.trim().split_whitespace().filter_map(|field| field.split_once('=')).collect()
+}
+
+/// Holds the ready line against the row.
+pub fn ready(row: &Row, line: &str, mode: Mode, xpa: Xpa, nx: bool, pa_bits: u32) -> Result<(), String> {
+    let fields = ready_line(line);
+    let expected = [
+        ("arch", row.kernel.name().to_string()),
+        ("mode", mode.name().to_string()),
+        ("xpa", xpa.name().to_string()),
+        ("nx", if nx { "on" } else { "off" }.to_string()),
+        ("va_bits", mode.va_bits().to_string()),
+        ("pa_bits", pa_bits.to_string()),
+        ("cpus", "1".to_string()),
+    ];
+    for (name, value) in expected {
+        if fields.get(name) != Some(&value.as_str()) {
+            return Err(format!("{name} is not {value}: {}", line.trim()));
+        }
+    }
+    let ram: u64 = fields.get("ram_kib").and_then(|kib| kib.parse().ok()).ok_or("no ram_kib")?;
+    let given = mib(row.memory).ok_or("the row's memory")? << 10;
+    let least = if row.ram_mib > 0 { row.ram_mib << 10 } else { given.min(3 << 20) * 7 / 8 };
+    if ram < least || ram > given { Err(format!("{ram} KiB of RAM out of {given}, at least {least} expected")) } else { Ok(()) }
+}
+
+fn mib(memory: &str) -> Option<u64> {
+    let (number, unit) = memory.split_at(memory.len() - 1);
+    let number: u64 = number.parse().ok()?;
+    match unit {
+        "M" => Some(number),
+        "G" => Some(number << 10),
+        _ => None,
+    }
+}
+
+/// Looks at the registers and the tables from outside, and holds `maps` against them.
+pub fn tables(machine: &mut Machine, mode: Mode, nx: bool, pa_bits: u32) -> Result<String, String> {
+    let said = maps::parse(&machine.command("maps", COMMAND)?)?;
+    let text = machine.monitor("info registers")?;
+    let register = |name: &str| {
+        let at = text.find(&format!("{name}=")).ok_or(format!("QEMU does not show {name}"))?;
+        let digits: String = text[at + name.len() + 1..].chars().take_while(char::is_ascii_hexdigit).collect();
+        u64::from_str_radix(&digits, 16).map_err(|error| format!("{name}: {error}"))
+    };
+    let (cr0, cr3, cr4) = (register("CR0")?, register("CR3")?, register("CR4")?);
+    let efer = register("EFER")?;
+    let long = matches!(mode, Mode::Pml4 | Mode::Pml5);
+    let rules = [
+        (cr0 & 0x8001_0001 == 0x8001_0001, "CR0 has PG, WP and PE set"),
+        (cr0 & 0x6000_0000 == 0, "CR0 has CD and NW clear"),
+        ((cr4 >> 5 & 1 != 0) == (mode != Mode::Pml2), "CR4.PAE is what the mode needs"),
+        ((cr4 >> 12 & 1 != 0) == (mode == Mode::Pml5), "CR4.LA57 is what the mode needs"),
+        ((efer >> 10 & 1 != 0) == long, "EFER.LMA is what the mode needs"),
+        (!nx || efer >> 11 & 1 != 0, "EFER.NXE is set where entries use NX"),
+    ];
+    if let Some((_, rule)) = rules.iter().find(|(kept, _)| !kept) {
+        return Err(format!("{rule}: CR0 {cr0:#x}, CR4 {cr4:#x}, EFER {efer:#x}"));
+    }
+    offered(machine, cr4)?;
+
+    let mut read = |address: u64| machine.physical_page(address);
+    let seen = Tables { mode, cr3, nxe: efer >> 11 & 1 != 0, pa_bits, read: &mut read }.runs()?;
+    compare(&seen, &merged(said))?;
+    lawful(&seen, mode, nx)?;
+    Ok(format!("CR0 {cr0:#x} CR3 {cr3:#x} CR4 {cr4:#x} EFER {efer:#x}, {} runs agree", seen.len()))
+}
+
+/// CR4 has no bit that CPUID does not offer, whatever the emulator lets pass.
+fn offered(machine: &mut Machine, cr4: u64) -> Result<(), String> {
+    let text = machine.command("cpu", COMMAND)?;
+    let lacks = text.lines().find_map(|line| line.strip_prefix("lacks:")).ok_or("'cpu' does not say what the CPU lacks")?;
+    let bits = [("pse", 4), ("pae", 5), ("pge", 7), ("umip", 11), ("la57", 12), ("pcid", 17), ("smep", 20), ("smap", 21)];
+    for (name, bit) in bits {
+        if cr4 >> bit & 1 != 0 && lacks.split_whitespace().any(|lack| lack == name) {
+            return Err(format!("CR4 {cr4:#x} has {name} set, which CPUID does not offer"));
+        }
+    }
+    Ok(())
+}
+
+/// What holds of any tables of Strata's: nothing writable is executable, nothing is open to ring 3, page 0 is unmapped.
+fn lawful(runs: &[Run], mode: Mode, nx: bool) -> Result<(), String> {
+    let half = match mode {
+        Mode::Pml2 | Mode::Pml3 => 0xC000_0000,
+        Mode::Pml4 => 0xFFFF_8000_0000_0000,
+        Mode::Pml5 => 0xFF00_0000_0000_0000,
+    };
+    for run in runs {
+        if nx && run.rights[1] == 'w' && run.rights[2] == 'x' {
+            return Err(format!("both writable and executable: {run:x?}"));
+        }
+        if run.rights[3] == 'u' || run.start < half {
+            return Err(format!("open to ring 3 or outside the kernel half: {run:x?}"));
+        }
+    }
+    Ok(())
+}
+
+fn compare(seen: &[Run], said: &[Run]) -> Result<(), String> {
+    for (seen, said) in seen.iter().zip(said) {
+        if seen != said {
+            return Err(format!("the tables hold {seen:x?}, but maps says {said:x?}"));
+        }
+    }
+    if seen.len() == said.len() { Ok(()) } else { Err(format!("the tables hold {} runs, maps has {}", seen.len(), said.len())) }
+}
+
+/// Runs the self-tests from the prompt.
+pub fn self_tests(machine: &mut Machine) -> Result<String, String> {
+    summary(&machine.command("selftest", COMMAND)?)
+}
+
+/// Holds the self-tests' last line against the lines before it.
+pub fn summary(text: &str) -> Result<String, String> {
+    let ok = text.lines().filter(|line| line.starts_with("test ") && line.trim_end().ends_with("... ok")).count();
+    let failed = text.lines().find(|line| line.contains("FAILED"));
+    let said = text.lines().find_map(|line| line.strip_prefix("selftest: ")).ok_or("the self-tests did not end")?;
+    match failed {
+        Some(line) => Err(format!("{line}: {text}")),
+        None if said.trim() != format!("{ok} passed, 0 failed") || ok == 0 => Err(format!("{ok} tests were ok, but: {said}")),
+        None => Ok(format!("{ok} self-tests")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{mib, ready_line, summary};
+
+    #[test]
+    fn a_summary_has_to_fit_its_lines() {
+        assert!(summary("test a ... ok\ntest b ... skipped (x)\nselftest: 1 passed, 0 failed\n").is_ok());
+        assert!(summary("test a ... ok\nselftest: 2 passed, 0 failed\n").is_err());
+        assert!(summary("test a ... ok\ntest b ... FAILED\nselftest: 1 passed, 1 failed\n").is_err());
+        assert!(summary("test a ... ok\n").is_err());
+        assert!(summary("selftest: 0 passed, 0 failed\n").is_err());
+    }
+
+    #[test]
+    fn fields_are_words_with_values() {
+        assert_eq!(ready_line("ready: arch=i686 mode=pml2\r\n").get("mode"), Some(&"pml2"));
+        assert_eq!((mib("16M"), mib("4G"), mib("4T")), (Some(16), Some(4096), None));
+    }
+}

@@ -1,0 +1,42 @@
+//! QEMU's screen dumps as PNG.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+
+/// Saves the binary PPM `ppm` as a PNG.
+pub fn save(ppm: &[u8], file: &Path) -> Result<(), String> {
+    let (width, height, pixels) = parse(ppm).ok_or("QEMU's screenshot is no PPM")?;
+    let out = File::create(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let mut encoder = png::Encoder::new(BufWriter::new(out), width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(pixels));
+    written.map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// Width, height and the pixels of a binary PPM with 8 bits a colour.
+fn parse(ppm: &[u8]) -> Option<(u32, u32, &[u8])> {
+    let mut fields = ppm.splitn(5, |byte| byte.is_ascii_whitespace());
+    let mut field = || std::str::from_utf8(fields.next()?).ok();
+    if field()? != "P6" {
+        return None;
+    }
+    let (width, height, most) = (field()?.parse().ok()?, field()?.parse().ok()?, field()?);
+    let pixels = fields.next()?;
+    let bytes = u64::from(width) * u64::from(height) * 3;
+    (most == "255" && pixels.len() as u64 == bytes).then_some((width, height, pixels))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn only_whole_pictures_are_taken() {
+        assert_eq!(parse(b"P6\n2 1\n255\nabcdef"), Some((2, 1, &b"abcdef"[..])));
+        assert_eq!(parse(b"P6\n2 1\n255\nabcde"), None);
+        assert_eq!(parse(b"P5\n2 1\n255\nabcdef"), None);
+        assert_eq!(parse(b""), None);
+    }
+}

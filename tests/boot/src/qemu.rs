@@ -1,0 +1,197 @@
+//! One emulated machine: its COM1, its monitor, its end.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::row::{Firmware, Row};
+
+/// What has been received on COM1 so far, and whether more can come.
+#[derive(Default)]
+struct Received {
+    text: Mutex<(String, bool)>,
+    more: Condvar,
+}
+
+/// A running machine. It ends with this value, whatever happens.
+pub struct Machine {
+    qemu: Child,
+    keys: ChildStdin,
+    received: Arc<Received>,
+    monitor: Option<UnixStream>,
+    folder: PathBuf,
+}
+
+const OVMF_X64: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_CODE.fd"];
+const OVMF_IA32: [&str; 1] = ["/usr/share/OVMF/OVMF32_CODE_4M.secboot.fd"];
+
+impl Machine {
+    /// Starts the machine of `row` with `iso` in its drive. Files go to `folder`.
+    pub fn start(row: &Row, iso: &Path, folder: &Path) -> Result<Self, String> {
+        fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let monitor = folder.join("monitor.socket");
+        let _ = fs::remove_file(&monitor);
+        let program = if row.long_mode { "qemu-system-x86_64" } else { "qemu-system-i386" };
+        let mut command = Command::new(program);
+        command.args(["-cpu", row.cpu, "-m", row.memory, "-display", "none", "-no-reboot", "-serial", "stdio"]);
+        command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-net", "none"]);
+        command.arg("-monitor").arg(format!("unix:{},server=on,wait=off", monitor.display()));
+        command.arg("-cdrom").arg(iso);
+        firmware(&mut command, row.firmware, folder)?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut qemu = command.spawn().map_err(|error| format!("{program}: {error}; ./setup installs it"))?;
+        let (Some(keys), Some(mut com1)) = (qemu.stdin.take(), qemu.stdout.take()) else {
+            return Err("QEMU's pipes".into());
+        };
+        let received = Arc::new(Received::default());
+        let sink = Arc::clone(&received);
+        let mut log = fs::File::create(folder.join("com1.txt")).map_err(|error| error.to_string())?;
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = com1.read(&mut bytes) {
+                let _ = log.write_all(&bytes[..count]);
+                let Ok(mut text) = sink.text.lock() else { return };
+                text.0.push_str(&String::from_utf8_lossy(&bytes[..count]));
+                sink.more.notify_all();
+            }
+            if let Ok(mut text) = sink.text.lock() {
+                text.1 = true;
+                sink.more.notify_all();
+            }
+        });
+        Ok(Self { qemu, keys, received, monitor: None, folder: folder.into() })
+    }
+
+    /// Waits until `text` has come on COM1 behind `from`, and returns everything from there to its end.
+    pub fn wait_for(&self, text: &str, from: usize, patience: Duration) -> Result<String, String> {
+        let end = Instant::now() + patience;
+        let mut received = self.received.text.lock().map_err(|_| "the reader failed")?;
+        loop {
+            if let Some(at) = received.0.get(from..).and_then(|new| new.find(text)) {
+                return Ok(received.0[from..from + at + text.len()].into());
+            }
+            let tail: String = received.0.chars().rev().take(300).collect::<Vec<_>>().into_iter().rev().collect();
+            if received.1 {
+                return Err(format!("QEMU ended before it said '{text}'; at last: {tail}"));
+            }
+            let Some(left) = end.checked_duration_since(Instant::now()) else {
+                return Err(format!("no '{text}' in {} s; at last: {tail}", patience.as_secs()));
+            };
+            received = self.received.more.wait_timeout(received, left).map_err(|_| "the reader failed")?.0;
+        }
+    }
+
+    /// How much has come on COM1.
+    pub fn position(&self) -> usize {
+        self.received.text.lock().map_or(0, |received| received.0.len())
+    }
+
+    /// Types on COM1.
+    pub fn type_keys(&mut self, keys: &str) -> Result<(), String> {
+        self.keys.write_all(keys.as_bytes()).and_then(|()| self.keys.flush()).map_err(|error| format!("COM1: {error}"))
+    }
+
+    /// Types a command at the prompt and returns what it prints, prompt excluded.
+    pub fn command(&mut self, command: &str, patience: Duration) -> Result<String, String> {
+        let from = self.position();
+        self.type_keys(&format!("{command}\r"))?;
+        let text = self.wait_for("\nstrata> ", from, patience)?;
+        Ok(text.lines().skip(1).filter(|line| !line.starts_with("strata> ")).map(|line| format!("{line}\n")).collect())
+    }
+
+    /// Has the monitor carry out `command` and returns what it prints.
+    pub fn monitor(&mut self, command: &str) -> Result<String, String> {
+        const PROMPT: &[u8] = b"(qemu) ";
+        let wrong = |error: std::io::Error| format!("QEMU's monitor: {error}");
+        let mut answer = Vec::new();
+        let read = |socket: &mut UnixStream, answer: &mut Vec<u8>| {
+            let mut bytes = [0; 4096];
+            while !answer.ends_with(PROMPT) {
+                match socket.read(&mut bytes).map_err(wrong)? {
+                    0 => return Err("QEMU's monitor went away".to_string()),
+                    count => answer.extend_from_slice(&bytes[..count]),
+                }
+            }
+            Ok(())
+        };
+        if self.monitor.is_none() {
+            let mut socket = UnixStream::connect(self.folder.join("monitor.socket")).map_err(wrong)?;
+            socket.set_read_timeout(Some(Duration::from_secs(30))).map_err(wrong)?;
+            read(&mut socket, &mut answer)?;
+            self.monitor = Some(socket);
+            answer.clear();
+        }
+        let Some(socket) = &mut self.monitor else { return Err("no monitor".into()) };
+        socket.write_all(format!("{command}\n").as_bytes()).map_err(wrong)?;
+        read(socket, &mut answer)?;
+        Ok(String::from_utf8_lossy(&answer).into())
+    }
+
+    /// A 4 KiB page of physical memory.
+    pub fn physical_page(&mut self, address: u64) -> Result<Vec<u8>, String> {
+        let file = self.folder.join("page.bin");
+        let _ = fs::remove_file(&file);
+        let said = self.monitor(&format!("pmemsave {address:#x} 4096 \"{}\"", file.display()))?;
+        match fs::read(&file) {
+            Ok(page) if page.len() == 4096 => Ok(page),
+            _ => Err(format!("physical memory at {address:#x} cannot be read: {said}")),
+        }
+    }
+
+    /// Saves the screen as a picture.
+    pub fn screenshot(&mut self, name: &str) -> Result<(), String> {
+        let file = self.folder.join("screen.ppm");
+        let _ = fs::remove_file(&file);
+        self.monitor(&format!("screendump \"{}\"", file.display()))?;
+        let ppm = fs::read(&file).map_err(|error| format!("no screenshot: {error}"))?;
+        let _ = fs::remove_file(&file);
+        crate::picture::save(&ppm, &self.folder.join(name))
+    }
+
+    /// Waits for QEMU to end by itself and returns its exit status.
+    pub fn exit_status(&mut self, patience: Duration) -> Result<i32, String> {
+        let end = Instant::now() + patience;
+        while Instant::now() < end {
+            if let Some(status) = self.qemu.try_wait().map_err(|error| error.to_string())? {
+                return status.code().ok_or_else(|| "QEMU was killed".into());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Err(format!("QEMU was still running after {} s", patience.as_secs()))
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
+        let _ = fs::remove_file(self.folder.join("monitor.socket"));
+        let _ = fs::remove_file(self.folder.join("page.bin"));
+        let _ = fs::remove_file(self.folder.join("vars.fd"));
+    }
+}
+
+fn firmware(command: &mut Command, firmware: Firmware, folder: &Path) -> Result<(), String> {
+    let candidates: &[&str] = match firmware {
+        Firmware::Bios => return Ok(()),
+        Firmware::UefiX64 => &OVMF_X64,
+        Firmware::UefiIa32 => {
+            // This build of the firmware has System Management Mode compiled in and stops without it.
+            command.args(["-machine", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on"]);
+            &OVMF_IA32
+        }
+    };
+    let code = candidates.iter().find(|file| Path::new(file).exists());
+    let code = code.ok_or_else(|| format!("none of {candidates:?} is installed; ./setup installs the firmware"))?;
+    let variables = code.replace("_CODE", "_VARS").replace(".secboot", "");
+    let own = folder.join("vars.fd");
+    fs::copy(&variables, &own).map_err(|error| format!("{variables}: {error}"))?;
+    command.arg("-drive").arg(format!("if=pflash,unit=0,format=raw,readonly=on,file={code}"));
+    command.arg("-drive").arg(format!("if=pflash,unit=1,format=raw,file={}", own.display()));
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! A row of the matrix: a machine, and what has to come up on it.
+
+/// A machine, how it is booted, and what is expected of it.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub name: &'static str,
+    pub kernel: Kernel,
+    /// Whether the emulated CPU may have long mode.
+    pub long_mode: bool,
+    pub cpu: &'static str,
+    pub memory: &'static str,
+    pub firmware: Firmware,
+    pub start: Start,
+    pub expect: Expect,
+    /// What has to be said on the way up.
+    pub says: Vec<&'static str>,
+    /// The least RAM that has to be found, in MiB.
+    pub ram_mib: u64,
+    /// A command to type beside the usual ones.
+    pub typed: Option<&'static str>,
+}
+
+/// Which of the two kernels.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kernel {
+    I686,
+    X86_64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Firmware {
+    Bios,
+    UefiX64,
+    UefiIa32,
+}
+
+/// How the kernel is chosen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Start {
+    /// By an ISO whose menu starts one entry by itself: the row's kernel with these options.
+    Options { no_xpa: bool, more: &'static str },
+    /// By the real menu, waiting for its default or (by its id) walking to an entry.
+    Menu(&'static str),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    Pml2,
+    Pml3,
+    Pml4,
+    Pml5,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Xpa {
+    On,
+    Off,
+    Unsupported,
+}
+
+/// What has to come of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Expect {
+    /// The prompt, in this mode.
+    Ready { mode: Mode, xpa: Xpa, nx: bool, pa_bits: u32 },
+    /// The self-tests run by themselves, pass, and QEMU is left.
+    SelfTest,
+    /// A sentence that says why not.
+    Refuses(&'static str),
+}
+
+pub fn i686(name: &'static str, cpu: &'static str, memory: &'static str) -> Row {
+    Row::new(name, Kernel::I686, cpu, memory)
+}
+
+pub fn x86_64(name: &'static str, cpu: &'static str, memory: &'static str) -> Row {
+    Row::new(name, Kernel::X86_64, cpu, memory)
+}
+
+impl Row {
+    fn new(name: &'static str, kernel: Kernel, cpu: &'static str, memory: &'static str) -> Self {
+        Self {
+            name,
+            kernel,
+            long_mode: kernel == Kernel::X86_64,
+            cpu,
+            memory,
+            firmware: Firmware::Bios,
+            start: Start::Options { no_xpa: false, more: "" },
+            expect: Expect::SelfTest,
+            says: Vec::new(),
+            ram_mib: 0,
+            typed: None,
+        }
+    }
+
+    pub fn firmware(mut self, firmware: Firmware) -> Self {
+        self.firmware = firmware;
+        self
+    }
+
+    pub fn on64(mut self) -> Self {
+        self.long_mode = true;
+        self
+    }
+
+    pub fn on32(mut self) -> Self {
+        self.long_mode = false;
+        self
+    }
+
+    pub fn noxpa(mut self) -> Self {
+        self.start = Start::Options { no_xpa: true, more: "" };
+        self
+    }
+
+    pub fn options(mut self, more: &'static str) -> Self {
+        self.start = Start::Options { no_xpa: false, more };
+        self
+    }
+
+    pub fn menu(mut self, id: &'static str) -> Self {
+        self.start = Start::Menu(id);
+        self
+    }
+
+    pub fn typed(mut self, command: &'static str) -> Self {
+        self.typed = Some(command);
+        self
+    }
+
+    pub fn expect(mut self, expect: Expect) -> Self {
+        self.expect = expect;
+        self
+    }
+
+    pub fn ready(self, mode: Mode, xpa: Xpa, nx: bool, pa_bits: u32) -> Self {
+        self.expect(Expect::Ready { mode, xpa, nx, pa_bits })
+    }
+
+    pub fn says(mut self, sentence: &'static str) -> Self {
+        self.says.push(sentence);
+        self
+    }
+
+    pub fn ram_mib(mut self, least: u64) -> Self {
+        self.ram_mib = least;
+        self
+    }
+
+    /// The row's name as a file name.
+    pub fn file(&self) -> String {
+        let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
+        let mut name: String = self.name.chars().map(plain).collect();
+        while name.contains("--") {
+            name = name.replace("--", "-");
+        }
+        name
+    }
+}
+
+impl Kernel {
+    pub fn name(self) -> &'static str {
+        match self {
+            Kernel::I686 => "i686",
+            Kernel::X86_64 => "x86_64",
+        }
+    }
+}
+
+impl Mode {
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Pml2 => "pml2",
+            Mode::Pml3 => "pml3",
+            Mode::Pml4 => "pml4",
+            Mode::Pml5 => "pml5",
+        }
+    }
+
+    pub fn va_bits(self) -> u32 {
+        match self {
+            Mode::Pml2 | Mode::Pml3 => 32,
+            Mode::Pml4 => 48,
+            Mode::Pml5 => 57,
+        }
+    }
+}
+
+impl Xpa {
+    pub fn name(self) -> &'static str {
+        match self {
+            Xpa::On => "on",
+            Xpa::Off => "off",
+            Xpa::Unsupported => "unsupported",
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The matrix, as data: to add a machine is to add a line.
+
+use crate::row::Firmware::{Bios, UefiIa32, UefiX64};
+use crate::row::Mode::{Pml2, Pml3, Pml4, Pml5};
+use crate::row::Xpa::{Off, On, Unsupported};
+use crate::row::{Expect, Row, i686, x86_64};
+
+/// Every machine, and what has to come up on it.
+pub fn rows() -> Vec<Row> {
+    vec![
+        // The i686 kernel on CPUs with two levels only.
+        i686("486 without PSE", "486,-pse", "64M").ready(Pml2, Unsupported, false, 32),
+        i686("486 without PSE, 16 MiB", "486,-pse", "16M").ready(Pml2, Unsupported, false, 32),
+        i686("486 without PSE, NOXPA", "486,-pse", "64M").noxpa().ready(Pml2, Unsupported, false, 32),
+        i686("486", "486", "16M").ready(Pml2, Unsupported, false, 32),
+        i686("486, NOXPA", "486", "256M").noxpa().ready(Pml2, Unsupported, false, 32),
+        i686("pentium", "pentium", "256M").ready(Pml2, Unsupported, false, 32),
+        i686("pentium, NOXPA", "pentium", "256M").noxpa().ready(Pml2, Unsupported, false, 32),
+        // With PAE.
+        i686("pentium3", "pentium3", "256M").ready(Pml3, On, false, 36),
+        i686("pentium3, 16 MiB", "pentium3", "16M").ready(Pml3, On, false, 36),
+        i686("pentium3, NOXPA", "pentium3", "256M").noxpa().ready(Pml2, Off, false, 32),
+        i686("coreduo", "coreduo", "1G").ready(Pml3, On, true, 32),
+        i686("coreduo without NX", "coreduo,-nx", "1G").ready(Pml3, On, false, 32),
+        i686("coreduo, NOXPA", "coreduo", "1G").noxpa().ready(Pml2, Off, false, 32),
+        i686("coreduo, RAM beyond its 32 bits", "coreduo", "6G").ready(Pml3, On, true, 32).says("left alone"),
+        // The i686 kernel on 64-bit CPUs.
+        i686("i686 kernel, 6 GiB", "qemu64", "6G").on64().ready(Pml3, On, true, 40).ram_mib(6100),
+        i686("i686 kernel, 6 GiB, NOXPA", "qemu64", "6G").on64().noxpa().ready(Pml2, Off, false, 32).says("left alone"),
+        i686("i686 kernel, 36 bits", "max,phys-bits=36", "4G").on64().ready(Pml3, On, true, 36),
+        i686("i686 kernel, 52 bits", "max,phys-bits=52", "4G").on64().ready(Pml3, On, true, 52),
+        // The x86_64 kernel, four levels.
+        x86_64("qemu64", "qemu64", "256M").ready(Pml4, Unsupported, true, 40),
+        x86_64("qemu64, 16 MiB", "qemu64", "16M").ready(Pml4, Unsupported, true, 40),
+        x86_64("qemu64, NOXPA", "qemu64", "256M").noxpa().ready(Pml4, Unsupported, true, 40),
+        x86_64("qemu64 without 1 GiB pages", "qemu64,-pdpe1gb", "4G").ready(Pml4, Unsupported, true, 40),
+        x86_64("qemu64 without NX", "qemu64,-nx", "256M").ready(Pml4, Unsupported, false, 40),
+        x86_64("Skylake-Server", "Skylake-Server", "4G").ready(Pml4, Unsupported, true, 40),
+        x86_64("Skylake-Server, NOXPA", "Skylake-Server", "4G").noxpa().ready(Pml4, Unsupported, true, 40),
+        // Five levels.
+        x86_64("max", "max", "256M").ready(Pml5, On, true, 40),
+        x86_64("max, NOXPA", "max", "256M").noxpa().ready(Pml4, Off, true, 40),
+        x86_64("max, 16 MiB", "max", "16M").ready(Pml5, On, true, 40),
+        x86_64("max, 20 GiB", "max", "20G").ready(Pml5, On, true, 40).ram_mib(20400),
+        x86_64("max, 20 GiB, NOXPA", "max", "20G").noxpa().ready(Pml4, Off, true, 40).ram_mib(20400),
+        x86_64("max, 36 bits", "max,phys-bits=36", "4G").ready(Pml5, On, true, 36),
+        x86_64("max, 52 bits", "max,phys-bits=52", "4G").ready(Pml5, On, true, 52),
+        x86_64("qemu64 with LA57", "qemu64,+la57", "4G").ready(Pml5, On, true, 40),
+        // UEFI.
+        x86_64("UEFI x64, max", "max", "512M").firmware(UefiX64).ready(Pml5, On, true, 40),
+        x86_64("UEFI x64, max, NOXPA", "max", "512M").firmware(UefiX64).noxpa().ready(Pml4, Off, true, 40),
+        x86_64("UEFI x64, qemu64", "qemu64", "512M").firmware(UefiX64).ready(Pml4, Unsupported, true, 40),
+        i686("UEFI ia32, coreduo", "coreduo", "512M").firmware(UefiIa32).ready(Pml3, On, true, 32),
+        i686("UEFI ia32, max, NOXPA", "max", "512M").firmware(UefiIa32).noxpa().ready(Pml2, Off, false, 32),
+        // NOXPA is a whole word, in any case, anywhere; anything else is reported and ignored.
+        x86_64("noxpa in lower case", "max", "64M").options("noxpa").ready(Pml4, Off, true, 40),
+        x86_64("NoXpA between others", "max", "64M")
+            .options("foo NoXpA bar")
+            .ready(Pml4, Off, true, 40)
+            .says("'foo' is no option")
+            .says("'bar' is no option"),
+        x86_64("NOXPAX is not NOXPA", "max", "64M").options("NOXPAX").ready(Pml5, On, true, 40).says("'NOXPAX' is no option"),
+        i686("xNOXPA is not NOXPA", "pentium3", "64M").options("xNOXPA").ready(Pml3, On, false, 36).says("'xNOXPA' is no option"),
+        // The menu as a person finds it.
+        x86_64("the menu's default on a 64-bit CPU", "max", "256M").menu("").ready(Pml5, On, true, 40),
+        i686("the menu's default on a 32-bit CPU", "pentium3", "256M").menu("").ready(Pml3, On, false, 36),
+        x86_64("the menu's self-test", "max", "256M").menu("selftest").expect(Expect::SelfTest),
+        i686("the menu's self-test on a 32-bit CPU", "coreduo", "256M").menu("selftest").expect(Expect::SelfTest),
+        // What cannot be started says why.
+        x86_64("x86_64 kernel, no long mode", "pentium3", "256M")
+            .on32()
+            .expect(Expect::Refuses("this CPU has no long mode; boot the i686 kernel")),
+        x86_64("8 MiB", "max", "8M").expect(Expect::Refuses("Strata needs 16 MiB of RAM")),
+        i686("8 MiB on a 486", "486", "8M").expect(Expect::Refuses("Strata needs 16 MiB of RAM")),
+        i686("no serial input lost", "486", "64M").firmware(Bios).typed("walk 0xc0100000").ready(Pml2, Unsupported, false, 32),
+    ]
+}
