@@ -63,7 +63,12 @@ const COMMANDS: [Command; 11] = [
             writeln!(console, "command line: {}", machine.boot.command_line)
         },
     },
-    Command { name: "reboot", arguments: "", does: "Restarts the machine.", run: |_, machine, _| machine.platform.reboot() },
+    Command {
+        name: "reboot",
+        arguments: "",
+        does: "Restarts the machine.",
+        run: |_, machine, _| machine.platform.reboot(),
+    },
     Command { name: "poweroff", arguments: "", does: "Turns the machine off.", run: power_off },
     Command {
         name: "version",

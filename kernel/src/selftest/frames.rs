@@ -16,7 +16,10 @@ pub fn pairs(machine: &mut Machine) -> Verdict {
         let taken = !frames.is_free(first) && !frames.is_free(last);
         frames.free(first, order).map_err(|_| Failure::Not("a block that was given can be given back"))?;
         expect(aligned, "a block is aligned to its size")?;
-        expect(taken && frames.is_free(first) && frames.is_free(last), "a block is free before and after, not between")?;
+        expect(
+            taken && frames.is_free(first) && frames.is_free(last),
+            "a block is free before and after, not between",
+        )?;
         tried += 1;
     }
     expect(tried > 0, "there is a free block")?;

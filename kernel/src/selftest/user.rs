@@ -70,7 +70,8 @@ pub fn refusals(machine: &mut Machine) -> Verdict {
     let limits = machine.map.tables().paging().limits;
     let Some(frames) = block(machine, 1) else { return Err(Failure::Not("a frame is free")) };
     let first = frames.run().first;
-    let request = |start: u64, pages, first| MapRequest { range: PageRange::new(VirtAddr(start), pages), first, flags: DATA };
+    let request =
+        |start: u64, pages, first| MapRequest { range: PageRange::new(VirtAddr(start), pages), first, flags: DATA };
     let beyond = Frame(limits.frame_end());
     let half = 1u64 << (info.va_bits - 1);
     let mut wrong = [
@@ -123,7 +124,9 @@ pub fn split(machine: &mut Machine) -> Verdict {
         for page in 0..run.count {
             let at = HERE.offset(page * mm::PAGE_SIZE);
             let leaf = machine.map.tables().query(memory, at);
-            let right = leaf.is_some_and(|leaf| (leaf.level, leaf.frame, leaf.flags.cache) == (1, run.first.offset(page), Cache::WriteBack));
+            let right = leaf.is_some_and(|leaf| {
+                (leaf.level, leaf.frame, leaf.flags.cache) == (1, run.first.offset(page), Cache::WriteBack)
+            });
             if (page == 7) != leaf.is_none() || (page != 7 && !right) {
                 return Err(Failure::NotAt("a split page maps what the large one did", at));
             }

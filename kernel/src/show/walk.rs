@@ -40,7 +40,11 @@ pub fn walk(console: &mut Console, machine: &Machine, address: VirtAddr) -> fmt:
         (None, Some(step)) if step.pte == Pte::Absent => {
             let span = info.pages(step.level) * PAGE_SIZE;
             let start = address.0 & !(span - 1);
-            writeln!(console, "{address:#x} is not mapped, nor is anything from {start:#x} to {:#x}", start + (span - 1))
+            writeln!(
+                console,
+                "{address:#x} is not mapped, nor is anything from {start:#x} to {:#x}",
+                start + (span - 1)
+            )
         }
         _ => writeln!(console, "{address:#x} is not mapped"),
     }

@@ -36,7 +36,11 @@ pub fn ready(row: &Row, line: &str, mode: Mode, xpa: Xpa, nx: bool, pa_bits: u32
     let ram: u64 = fields.get("ram_kib").and_then(|kib| kib.parse().ok()).ok_or("no ram_kib")?;
     let given = mib(row.memory).ok_or("the row's memory")? << 10;
     let least = if row.ram_mib > 0 { row.ram_mib << 10 } else { given.min(3 << 20) * 7 / 8 };
-    if ram < least || ram > given { Err(format!("{ram} KiB of RAM out of {given}, at least {least} expected")) } else { Ok(()) }
+    if ram < least || ram > given {
+        Err(format!("{ram} KiB of RAM out of {given}, at least {least} expected"))
+    } else {
+        Ok(())
+    }
 }
 
 fn mib(memory: &str) -> Option<u64> {
@@ -84,8 +88,10 @@ pub fn tables(machine: &mut Machine, mode: Mode, nx: bool, pa_bits: u32) -> Resu
 /// CR4 has no bit that CPUID does not offer, whatever the emulator lets pass.
 fn offered(machine: &mut Machine, cr4: u64) -> Result<(), String> {
     let text = machine.command("cpu", COMMAND)?;
-    let lacks = text.lines().find_map(|line| line.strip_prefix("lacks:")).ok_or("'cpu' does not say what the CPU lacks")?;
-    let bits = [("pse", 4), ("pae", 5), ("pge", 7), ("umip", 11), ("la57", 12), ("pcid", 17), ("smep", 20), ("smap", 21)];
+    let lacks =
+        text.lines().find_map(|line| line.strip_prefix("lacks:")).ok_or("'cpu' does not say what the CPU lacks")?;
+    let bits =
+        [("pse", 4), ("pae", 5), ("pge", 7), ("umip", 11), ("la57", 12), ("pcid", 17), ("smep", 20), ("smap", 21)];
     for (name, bit) in bits {
         if cr4 >> bit & 1 != 0 && lacks.split_whitespace().any(|lack| lack == name) {
             return Err(format!("CR4 {cr4:#x} has {name} set, which CPUID does not offer"));
@@ -118,7 +124,11 @@ fn compare(seen: &[Run], said: &[Run]) -> Result<(), String> {
             return Err(format!("the tables hold {seen:x?}, but maps says {said:x?}"));
         }
     }
-    if seen.len() == said.len() { Ok(()) } else { Err(format!("the tables hold {} runs, maps has {}", seen.len(), said.len())) }
+    if seen.len() == said.len() {
+        Ok(())
+    } else {
+        Err(format!("the tables hold {} runs, maps has {}", seen.len(), said.len()))
+    }
 }
 
 /// Runs the self-tests from the prompt.
@@ -133,7 +143,9 @@ pub fn summary(text: &str) -> Result<String, String> {
     let said = text.lines().find_map(|line| line.strip_prefix("selftest: ")).ok_or("the self-tests did not end")?;
     match failed {
         Some(line) => Err(format!("{line}: {text}")),
-        None if said.trim() != format!("{ok} passed, 0 failed") || ok == 0 => Err(format!("{ok} tests were ok, but: {said}")),
+        None if said.trim() != format!("{ok} passed, 0 failed") || ok == 0 => {
+            Err(format!("{ok} tests were ok, but: {said}"))
+        }
         None => Ok(format!("{ok} self-tests")),
     }
 }

@@ -113,7 +113,12 @@ impl Isos {
         }
         let iso = self.root.join(format!("build/boot-tests/{}.iso", made.len()));
         let mut tool = Command::new(self.root.join("tools/iso-variant"));
-        let output = tool.arg(&iso).arg(entry).args(more.split_whitespace()).output().map_err(|error| format!("tools/iso-variant: {error}"))?;
+        let output = tool
+            .arg(&iso)
+            .arg(entry)
+            .args(more.split_whitespace())
+            .output()
+            .map_err(|error| format!("tools/iso-variant: {error}"))?;
         if !output.status.success() {
             return Err(format!("tools/iso-variant: {}", String::from_utf8_lossy(&output.stderr)));
         }

@@ -58,6 +58,9 @@ mod tests {
         assert_eq!((runs.len(), runs[0].start, runs[0].bytes, runs[0].target), (1, 0xC010_0000, 0x1_0000, 0x10_0000));
         assert!(parse(line).is_err(), "no last line");
         assert!(parse(&format!("{line}maps: 2 mappings, 4 tables")).is_err(), "a line was lost");
-        assert!(parse("0xc0100000-0xc010ffff 63K r-x-g 4K wb text -> 0x100000\nmaps: 1 mappings").is_err(), "a wrong size");
+        assert!(
+            parse("0xc0100000-0xc010ffff 63K r-x-g 4K wb text -> 0x100000\nmaps: 1 mappings").is_err(),
+            "a wrong size"
+        );
     }
 }

@@ -59,8 +59,14 @@ pub fn rows() -> Vec<Row> {
             .ready(Pml4, Off, true, 40)
             .says("'foo' is no option")
             .says("'bar' is no option"),
-        x86_64("NOXPAX is not NOXPA", "max", "64M").options("NOXPAX").ready(Pml5, On, true, 40).says("'NOXPAX' is no option"),
-        i686("xNOXPA is not NOXPA", "pentium3", "64M").options("xNOXPA").ready(Pml3, On, false, 36).says("'xNOXPA' is no option"),
+        x86_64("NOXPAX is not NOXPA", "max", "64M")
+            .options("NOXPAX")
+            .ready(Pml5, On, true, 40)
+            .says("'NOXPAX' is no option"),
+        i686("xNOXPA is not NOXPA", "pentium3", "64M")
+            .options("xNOXPA")
+            .ready(Pml3, On, false, 36)
+            .says("'xNOXPA' is no option"),
         // The menu as a person finds it.
         x86_64("the menu's default on a 64-bit CPU", "max", "256M").menu("").ready(Pml5, On, true, 40),
         i686("the menu's default on a 32-bit CPU", "pentium3", "256M").menu("").ready(Pml3, On, false, 36),
@@ -72,6 +78,11 @@ pub fn rows() -> Vec<Row> {
             .expect(Expect::Refuses("this CPU has no long mode; boot the i686 kernel")),
         x86_64("8 MiB", "max", "8M").expect(Expect::Refuses("Strata needs 16 MiB of RAM")),
         i686("8 MiB on a 486", "486", "8M").expect(Expect::Refuses("Strata needs 16 MiB of RAM")),
-        i686("no serial input lost", "486", "64M").firmware(Bios).typed("walk 0xc0100000").ready(Pml2, Unsupported, false, 32),
+        i686("no serial input lost", "486", "64M").firmware(Bios).typed("walk 0xc0100000").ready(
+            Pml2,
+            Unsupported,
+            false,
+            32,
+        ),
     ]
 }

@@ -66,7 +66,9 @@ impl Tables<'_> {
             }
             if pde & LARGE != 0 {
                 if pde & 0x003F_E000 != 0 {
-                    return Err(format!("the 4 MiB entry for {start:#x} has bits set that PSE-36 or nobody uses: {pde:#x}"));
+                    return Err(format!(
+                        "the 4 MiB entry for {start:#x} has bits set that PSE-36 or nobody uses: {pde:#x}"
+                    ));
                 }
                 runs.push(leaf(start, 1 << 22, pde & 0xFFC0_0000, passed, pde, 12, "4M"));
                 continue;
@@ -88,7 +90,8 @@ impl Tables<'_> {
             if pdpte & PRESENT == 0 {
                 continue;
             }
-            if pdpte & 0xFFF0_0000_0000_01E6 != 0 {
+            // But for bit 5: reserved here too, but TCG writes it when it walks, as if it were an accessed bit.
+            if pdpte & 0xFFF0_0000_0000_01C6 != 0 {
                 return Err(format!("directory pointer {index} has reserved bits set: {pdpte:#x}"));
             }
             self.level(pdpte & 0xF_FFFF_FFFF_F000, 21, (index as u64) << 30, all, runs)?;
@@ -223,7 +226,11 @@ mod tests {
                 (0x2000, vec![(0, 0x5003), (1, 0x6001), (1023, 0x7103)]),
             ],
         );
-        let text: Vec<_> = runs.unwrap().iter().map(|run| (run.start, run.target, run.page, run.rights.iter().collect::<String>())).collect();
+        let text: Vec<_> = runs
+            .unwrap()
+            .iter()
+            .map(|run| (run.start, run.target, run.page, run.rights.iter().collect::<String>()))
+            .collect();
         let row = |start, target, page, rights: &str| (start, target, page, rights.to_string());
         let expected = [
             row(0xC000_0000, 0x5000, "4K", "rwx--"),
