@@ -2,12 +2,12 @@
 //!
 //! This is the only place where the width of an entry matters. Everything else works on `u64`.
 
+#[cfg(target_has_atomic = "64")]
+use core::sync::atomic::AtomicU64;
 use core::sync::atomic::{
     AtomicU32,
     Ordering::{Acquire, Release},
 };
-#[cfg(target_has_atomic = "64")]
-use core::sync::atomic::AtomicU64;
 
 /// The raw word of a page table.
 pub trait Entry: Copy + 'static {
@@ -18,7 +18,7 @@ pub trait Entry: Copy + 'static {
     unsafe fn load(slot: *const Self) -> u64;
 
     /// Writes the entry at `slot`, so that a CPU that walks the table meanwhile sees the old entry, the new
-    /// one or an absent one. An entry that is present and stays so keeps its frame: unmap first.
+    /// one, one of them without the right to execute, or an absent one.
     ///
     /// # Safety
     /// As for [`load`](Self::load), and the caller alone changes the table.
@@ -85,9 +85,8 @@ pub type Wide = Halves;
 
 /// The 8-byte entries of pml3, whose CPUs store 4 bytes at once.
 ///
-/// The present bit lies in the low half. It is stored last when an entry becomes present and first when it
-/// goes, so that no CPU ever sees one half of an address. A kernel for the i486 has no CMPXCHG8B that could
-/// do better, and needs none: a present entry changes its flags only.
+/// A kernel for the i486 has no CMPXCHG8B that could do better, and needs none: [`stores`](Halves::stores) picks an
+/// order in which no CPU ever sees half of an address, or more rights than one of the two entries gives.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 pub struct Halves {
@@ -95,7 +94,40 @@ pub struct Halves {
     high: u32,
 }
 
+/// One half of an 8-byte entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Half {
+    /// Bits 31:0, with P, the rights and most of the address.
+    Low,
+    /// Bits 63:32, with NX and the rest of the address.
+    High,
+}
+
+/// Bits 51:32 of an entry, in its high half: the part of the address that is there.
+const HIGH_ADDRESS: u32 = 0x000F_FFFF;
+
 impl Halves {
+    /// The 4-byte stores, in order, that turn the entry `old` into `new`.
+    ///
+    /// A CPU that reads all 8 bytes between two of them finds the old entry, the new one, one of them with NX set,
+    /// or an absent one. Absent where neither is, only if the two lie in different 4 GiB: that happens when a large
+    /// page is split or merged.
+    #[inline]
+    pub const fn stores(old: u64, new: u64) -> [Option<(Half, u32)>; 3] {
+        let low = Some((Half::Low, new as u32));
+        let high = Some((Half::High, (new >> 32) as u32));
+        let (was, is) = (old & 1 == 1, new & 1 == 1);
+        let moves = ((old ^ new) >> 32) as u32 & HIGH_ADDRESS != 0;
+        match (was, is) {
+            (_, false) => [low, high, None],
+            (false, true) => [high, low, None],
+            (true, true) if moves => [Some((Half::Low, 0)), high, low],
+            // NX comes before whatever else the new entry permits, and goes after it.
+            (true, true) if new >> 63 == 1 => [high, low, None],
+            (true, true) => [low, high, None],
+        }
+    }
+
     /// # Safety
     /// As for [`Entry::load`].
     unsafe fn of<'a>(slot: *mut Self) -> (&'a AtomicU32, &'a AtomicU32) {
@@ -123,12 +155,12 @@ impl Entry for Halves {
     unsafe fn store(slot: *mut Self, value: u64) {
         // SAFETY: by this function's contract.
         let (low, high) = unsafe { Self::of(slot) };
-        if value & 1 == 0 {
-            low.store(value as u32, Release);
-            high.store((value >> 32) as u32, Release);
-        } else {
-            high.store((value >> 32) as u32, Release);
-            low.store(value as u32, Release);
+        let old = u64::from(low.load(Acquire)) | u64::from(high.load(Acquire)) << 32;
+        for (half, word) in Self::stores(old, value).into_iter().flatten() {
+            match half {
+                Half::Low => low.store(word, Release),
+                Half::High => high.store(word, Release),
+            }
         }
     }
 

@@ -60,7 +60,7 @@ mod words;
 
 pub use addr::{Frame, FrameRun, PAGE_SHIFT, PAGE_SIZE, PageRange, PhysAddr, VirtAddr};
 pub use chain::Chain;
-pub use entry::Entry;
+pub use entry::{Entry, Half, Halves};
 pub use error::MapError;
 pub use flags::{Cache, PAT, PageFlags, Rights};
 pub use format::{Format, Pte};

@@ -24,6 +24,7 @@ pub mod tlb;
 
 use std::sync::Arc;
 
+use mm::frames::Boundary;
 use mm::{Features, Frame, FrameRun, Frames, Limits, MapError, MapRequest, Memory, PageFlags, PageMap, PageRange};
 use mm::{Paging, PagingRoutines, Stale, VirtAddr, Window, amd64, i686};
 
@@ -67,9 +68,11 @@ impl Machine {
         let arena = Arc::new(Arena::new(first, frames));
         let all = FrameRun { first: Frame(first), count: frames as u64 };
         let runs: &[FrameRun] = if frames == 0 { &[] } else { &[all] };
-        let books = Box::into_raw(vec![0u64; Frames::metadata_words(runs, &[])].into_boxed_slice());
+        // As in the kernel: whoever can do with high memory gets it.
+        let zones = [Boundary { end: Frame(0x10_0000), name: "below 4 GiB" }];
+        let books = Box::into_raw(vec![0u64; Frames::metadata_words(runs, &zones)].into_boxed_slice());
         // SAFETY: the box lives until the machine is dropped, and the allocator in it with it.
-        let frames = Frames::new(runs, &[], unsafe { &mut *books }).expect("one run is in order");
+        let frames = Frames::new(runs, &zones, unsafe { &mut *books }).expect("one run is in order");
         // SAFETY: the arena shows exactly these frames and lives as long as the memory beside it.
         let window = unsafe { Window::new(arena.base(), all) };
         Self { arena, memory: Memory { window, frames }, total: all.count, books }

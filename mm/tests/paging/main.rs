@@ -6,6 +6,7 @@ mod machine;
 mod codec;
 mod errors;
 mod exhaustion;
+mod kernel_map;
 mod largest;
 mod model;
 mod rights;

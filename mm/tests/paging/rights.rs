@@ -1,6 +1,6 @@
 //! What an access may do: the walker's opinion against the CPU's, over random bits at every level.
 //!
-//! `CASES=1000000 cargo test -p mm --test paging rights` tries that many a mode.
+//! `CASES=100000000 cargo test -p mm --test paging rights` tries that many a mode.
 
 use mm::{Limits, Mapping, PageMap, Paging, Rights, VirtAddr};
 
@@ -55,7 +55,7 @@ fn lay_path(rng: &mut Rng, machine: &Machine, cpu: &Cpu, tables: &[u64], va: u64
 
 #[test]
 fn the_walker_permits_what_the_cpu_permits() {
-    let cases: u64 = std::env::var("CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(60_000);
+    let cases: u64 = std::env::var("CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(1_000_000);
     for mode in MODES {
         let limits = Limits::new(&routines(mode).info, &FULL);
         let paging = Paging { routines: routines(mode), limits };

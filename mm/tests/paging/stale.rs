@@ -147,3 +147,44 @@ fn frames_are_reported_in_order_and_as_runs() {
     assert_eq!(runs, [(0x201, 0x600), (0x7FF, 1)]);
     booted.shut_down();
 }
+
+#[test]
+fn a_large_page_between_holes_is_flushed() {
+    for mode in MODES {
+        let mut booted = Booted::full(mode);
+        let pages = if mode == Mode::Pml2 { 1024 } else { 512 };
+        booted.map(0x40_0000, pages, 0x400, USER).expect("there is room");
+        assert!(booted.tlb.answers(0x40_0000).iter().all(Option::is_some));
+        // One page before it, one behind: the steps of the flush begin beside the large page.
+        let around = range(0x3F_F000, pages + 2);
+        let stale = booted.map.clear(&mut booted.machine.memory, around, None).expect("a good range");
+        booted.flush(stale);
+        assert!(booted.tlb.answers(0x40_0000).iter().all(Option::is_none), "{mode:?}: still in the TLB");
+        booted.shut_down();
+    }
+}
+
+#[test]
+fn tables_at_both_ends_of_a_trim_are_flushed() {
+    for mode in MODES {
+        let mut booted = Booted::full(mode);
+        let span = if mode == Mode::Pml2 { 0x40_0000 } else { 0x20_0000 };
+        for start in [0, span] {
+            booted.map(start, 1, 9, USER).expect("there is room");
+            let stale = booted.map.unmap(&mut booted.machine.memory, range(start, 1), None).expect("mapped");
+            booted.flush(stale);
+        }
+        // Seen through the self-map, the two leaf tables are pages.
+        let seen = [0, span].map(|va| mode.entry_address(va, 1));
+        assert!(seen.iter().all(|at| booted.tlb.answers(*at).iter().all(Option::is_some)));
+        // From the second page of one table to the first page of the other.
+        let middle = range(0x1000, span >> 12);
+        let stale = booted.map.trim(&mut booted.machine.memory, middle).expect("a good range");
+        assert!(stale.tables_held() >= 2, "{mode:?}");
+        booted.flush(stale);
+        for at in seen {
+            assert!(booted.tlb.answers(at).iter().all(Option::is_none), "{mode:?}: a table is still seen at {at:#x}");
+        }
+        booted.shut_down();
+    }
+}
