@@ -67,7 +67,7 @@ impl Zone {
             units.head &= !given;
             // Units at either end of which only a part is given are split.
             for edge in [first, end] {
-                if edge % (1 << shift) != 0 && edge >> shift + SHIFT == unit / 64 {
+                if edge % (1 << shift) != 0 && edge >> (shift + SHIFT) == unit / 64 {
                     units.free |= 1 << bit_of(level, edge);
                 }
             }

@@ -43,7 +43,7 @@ impl State {
     /// The same, with holes if `holes`.
     #[inline]
     pub const fn with_holes(self, holes: bool) -> Self {
-        Self(self.0 & !Self::HOLES | Self::HOLES * holes as u32)
+        Self((self.0 & !Self::HOLES) | (Self::HOLES * holes as u32))
     }
 
     /// Whether the group exists.

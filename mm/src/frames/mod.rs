@@ -15,14 +15,14 @@
 //! ```
 //!
 //! Lists of free blocks would live in the frames, or in a descriptor for each, and every free in a random place would
-//! then miss the cache. Bitmaps are a hundredth of that and stay in it. Instead of a bitmap for every order there is
+//! then miss the cache. Bitmaps are a small part of that and stay in it. Instead of a bitmap for every order there is
 //! one for every sixth, since a word of 64 units shows its blocks of six orders by shifts (`group.rs`), and a summary
 //! that leads to a word with a block of the order wanted (`level.rs`). A unit is split into a group below only when a
 //! smaller block is wanted, and a group that is free again becomes one unit (`zone.rs`).
 //!
-//! Placement: a request is met from the smallest free block that is large enough, and of those from the lowest, so
-//! that blocks already broken are used up first and large ones stay whole. Of the zones the highest that the caller
-//! can use comes first, so that low memory is left for those who can use nothing else.
+//! Placement: blocks already broken are used up first, so that large ones stay whole: single frames come from the
+//! lowest group that is broken, larger blocks from where the smallest sufficient one is. Of the zones the highest that
+//! the caller can use comes first, so that low memory is left for those who can use nothing else.
 //!
 //! What a free is checked for: two bits a frame tell where each allocated block begins and, by where the next thing
 //! begins, where it ends. So a double free, a frame never given and a wrong order are all found, always, and the state
@@ -150,12 +150,12 @@ impl Frames {
     /// [`FrameError::CrossesZone`], [`FrameError::Misaligned`], [`FrameError::OrderTooLarge`].
     #[inline]
     pub fn free(&mut self, frame: Frame, order: u8) -> Result<(), FrameError> {
-        if order <= Self::MAX_ORDER && frame.0 & ((1 << order) - 1) == 0 {
-            if let Some(zone) = self.zones[..self.count].iter_mut().find(|zone| zone.start <= frame.0)
-                && zone.free(self.meta, frame.0, u32::from(order))
-            {
-                return Ok(());
-            }
+        if order <= Self::MAX_ORDER
+            && frame.0 & ((1 << order) - 1) == 0
+            && let Some(zone) = self.zones[..self.count].iter_mut().find(|zone| zone.start <= frame.0)
+            && zone.free(self.meta, frame.0, u32::from(order))
+        {
+            return Ok(());
         }
         Err(self.refusal(frame, order))
     }

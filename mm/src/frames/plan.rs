@@ -92,10 +92,10 @@ impl Plan {
             let stretches = Stretches::new(runs, zone.start, zone.end);
             let mut numbered = [0; super::section::LEVELS];
             for (n, mut section) in sections(stretches.clone()).enumerate() {
-                for level in 0..=zone.top {
+                for (level, numbered) in numbered.iter_mut().enumerate() {
                     let place = section.first >> unit_shift(level + 1);
-                    section.offset[level] = u64::wrapping_sub(numbered[level], place);
-                    numbered[level] += section.groups(level);
+                    section.offset[level] = u64::wrapping_sub(*numbered, place);
+                    *numbered += section.groups(level);
                 }
                 if zone.sections > 1 {
                     section.store(&mut meta[zone.section_words + n * SECTION_WORDS..]);

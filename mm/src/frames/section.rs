@@ -52,7 +52,7 @@ impl Section {
     /// How many groups of `level` it has.
     pub fn groups(&self, level: usize) -> u64 {
         let shift = unit_shift(level + 1);
-        (self.end - 1 >> shift) - (self.first >> shift) + 1
+        ((self.end - 1) >> shift) - (self.first >> shift) + 1
     }
 
     /// The number of its first group of `level`.

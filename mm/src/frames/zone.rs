@@ -4,9 +4,11 @@
 //! group of 64 units is wholly free it ceases to exist and one unit of the level above is free instead; when none of
 //! a level serves, a unit of the level above is split into a new group. Both touch a few words, whatever the size.
 //!
-//! Placement. Among frames (level 0) the lowest group that can serve does, so that the upper ones drain until they are
-//! whole again. On the levels above, it is the one whose largest free block is the smallest that serves, the lowest of
-//! those, so that a piece is broken off a 2 MiB or 1 GiB block only when nothing smaller is left.
+//! Placement. A single frame comes from the lowest group that has one, so that the upper groups drain until they are
+//! whole again. A larger block comes from the group whose largest free block is the smallest that serves, the lowest of
+//! those, and a group is split off in the same way, so that a block of 2 MiB or 1 GiB is broken only when nothing smaller
+//! is left. Lowest-first for all would leave one request in ten without a block where memory is 95 % full and orders are
+//! mixed; smallest-first for all would leave no block of 2 MiB whole where only single frames come and go.
 
 use super::group::{CLASSES, Group, SHIFT, block_starts, blocks, classes, mask, stretches};
 use super::level::{ANY, Level, State};
@@ -27,8 +29,7 @@ pub(super) struct Zone {
     pub total: u64,
     /// Frames free.
     pub free: u64,
-    /// Bit `o` is set if a group offers a block of order `o`. On level 0 a group offers whatever can be cut from its
-    /// blocks, above only its largest.
+    /// Bit `o` is set if the largest free block of some group is of order `o`. See also [`ANY_FRAME`].
     pub available: u32,
     /// The highest level in use.
     pub top: usize,
