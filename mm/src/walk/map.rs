@@ -9,7 +9,8 @@ struct Job<F: Format> {
     pages: Pages,
     first: Frame,
     flags: PageFlags,
-    top_leaf: Level,
+    /// The level of the largest pages that fit: page and frame are aligned alike everywhere in the range.
+    largest: Level,
     format: core::marker::PhantomData<F>,
 }
 
@@ -29,7 +30,7 @@ pub(crate) fn map<F: Format>(
         pages,
         first: request.first,
         flags: effective::<F>(limits, request.flags, pages.first),
-        top_leaf: limits.top_leaf,
+        largest: largest::<F>(limits, pages.first, request.first),
         format: core::marker::PhantomData,
     };
     let root = Table::root(&memory.window, root);
@@ -38,6 +39,12 @@ pub(crate) fn map<F: Format>(
     job.fill(memory, root, pages, &mut spare);
     debug_assert!(spare.is_empty(), "the survey counted every table");
     Ok(())
+}
+
+/// The highest level at which page number `page` can lie on `frame`.
+fn largest<F: Format>(limits: &Limits, page: u64, frame: Frame) -> Level {
+    let apart = page ^ frame.0;
+    (2..=limits.top_leaf).take_while(|level| apart & (F::INFO.pages(*level) - 1) == 0).last().unwrap_or(1)
 }
 
 /// What `flags` come to for the half of `page` on this CPU. A global page in the user half would outlive its
@@ -62,7 +69,7 @@ impl<F: Format> Job<F> {
 
     /// Whether the entry at `level` that covers `part` can map it as one page.
     fn leaf_fits(&self, level: Level, part: Part) -> bool {
-        part.whole && level <= self.top_leaf && self.frame(part.pages.first).0 & (F::INFO.pages(level) - 1) == 0
+        part.whole && level <= self.largest
     }
 
     /// Counts the tables that are missing.
@@ -78,15 +85,26 @@ impl<F: Format> Job<F> {
         Ok(need)
     }
 
-    /// How many tables an absent entry at `level` needs below it to map `part`.
+    /// How many tables an absent entry at `level` needs below it to map `part`: counted, not walked, so that a range
+    /// far too large for memory is refused at once.
     fn tables_for(&self, level: Level, part: Part) -> u64 {
-        if level == 1 || self.leaf_fits(level, part) {
-            return 0;
-        }
-        if level == 2 {
-            return 1;
-        }
-        1 + part.pages.parts::<F>(level - 1).map(|part| self.tables_for(level - 1, part)).sum::<u64>()
+        (1..level)
+            .map(|below| {
+                // A table at level `below` is needed for each entry above it that is not a leaf.
+                let shift = F::INFO.pages(below + 1).trailing_zeros();
+                let (first, last) = (part.pages.first >> shift, (part.pages.end - 1) >> shift);
+                if below >= self.largest {
+                    return last - first + 1;
+                }
+                let cut_first = part.pages.first != first << shift;
+                let cut_last = part.pages.end != (last + 1) << shift;
+                if first == last {
+                    u64::from(cut_first || cut_last)
+                } else {
+                    u64::from(cut_first) + u64::from(cut_last)
+                }
+            })
+            .sum()
     }
 
     fn fill(&self, memory: &Memory, table: Table<F>, pages: Pages, spare: &mut Chain) {

@@ -144,3 +144,17 @@ fn roots_lie_below_4_gib() {
         booted.shut_down();
     }
 }
+
+#[test]
+fn a_range_far_too_large_is_refused_at_once() {
+    for (mode, start, pages) in [(Mode::Pml4, 0, (1 << 35) - 1), (Mode::Pml5, 0, (1 << 40) - 2)] {
+        let mut booted = Booted::full(mode);
+        let before = booted.bytes_of_tables();
+        let begun = std::time::Instant::now();
+        // No page lies on a frame that suits a larger one: millions of tables would be needed.
+        assert_eq!(booted.map(start, pages, 1, PageFlags::DATA), Err(MapError::NoMemory), "{mode:?}");
+        assert!(begun.elapsed().as_secs() < 5, "{mode:?}: every one of them was counted by hand");
+        assert!(before == booted.bytes_of_tables(), "{mode:?}");
+        booted.shut_down();
+    }
+}
