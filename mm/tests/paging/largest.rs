@@ -124,3 +124,23 @@ fn what_differs_is_not_merged() {
         booted.shut_down();
     }
 }
+
+#[test]
+fn a_merge_stays_in_its_range() {
+    for mode in [Mode::Pml2, Mode::Pml3, Mode::Pml4, Mode::Pml5] {
+        let mut booted = booted(mode, FULL);
+        let pages = if mode == Mode::Pml2 { 1024 } else { 512 };
+        let start = VirtAddr(0x4000_0000);
+        booted.map(start.0, pages, 0x4_0000, PageFlags::DATA).expect("there is room");
+        let stale = booted.map.split(&mut booted.machine.memory, PageRange::new(start, 1)).expect("there is room");
+        booted.flush(stale);
+        let before = booted.bytes_of_tables();
+        for range in [PageRange::new(start, pages - 1), PageRange::new(start.offset(0x1000), pages - 1)] {
+            // Pages outside would stay in the TLB as small ones, and a later flush of the large page would miss them.
+            let stale = booted.map.merge(&mut booted.machine.memory, range).expect("a good range");
+            booted.flush(stale);
+            assert!(before == booted.bytes_of_tables(), "{mode:?}");
+        }
+        booted.shut_down();
+    }
+}
