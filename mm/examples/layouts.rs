@@ -21,7 +21,9 @@ fn draw(info: &PagingInfo) {
         "{} levels, {}-byte entries, {}-bit virtual and up to {}-bit physical addresses.",
         info.levels, info.entry_bytes, info.va_bits, info.phys_bits
     );
-    println!("\n| level | entries | one entry covers | a leaf? | entries in the self-map from |\n|---|---|---|---|---|");
+    println!(
+        "\n| level | entries | one entry covers | a leaf? | entries in the self-map from |\n|---|---|---|---|---|"
+    );
     for level in (1..=info.levels).rev() {
         let leaf = if level <= info.top_leaf { "yes" } else { "no" };
         let covers = size(info.pages(level) * 4096);

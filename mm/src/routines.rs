@@ -185,4 +185,3 @@ pub use i686::FAMILY;
 /// The modes of the architecture that this is built for.
 #[cfg(all(target_arch = "x86_64", target_os = "none"))]
 pub use amd64::FAMILY;
-

@@ -71,11 +71,7 @@ pub fn select(family: &Family, features: &Features, options: Options) -> Selecti
         (true, false) => Xpa::On,
     };
     let routines = if xpa == Xpa::On { family.xpa } else { family.base };
-    Selection {
-        paging: Paging::new(routines, features),
-        xpa,
-        reason: Reason { extension: family.xpa_name, xpa },
-    }
+    Selection { paging: Paging::new(routines, features), xpa, reason: Reason { extension: family.xpa_name, xpa } }
 }
 
 impl Paging {

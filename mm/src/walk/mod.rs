@@ -130,11 +130,7 @@ impl<F: Format> Table<F> {
 /// What a table entry lets through for these pages: everything, but nobody's business in ring 3 for the
 /// kernel half. The leaves decide.
 fn table_rights<F: Format>(page: u64) -> Rights {
-    if in_kernel_half::<F>(page) {
-        Rights::WRITE | Rights::EXEC
-    } else {
-        Rights::WRITE | Rights::EXEC | Rights::USER
-    }
+    if in_kernel_half::<F>(page) { Rights::WRITE | Rights::EXEC } else { Rights::WRITE | Rights::EXEC | Rights::USER }
 }
 
 fn in_kernel_half<F: Format>(page: u64) -> bool {
