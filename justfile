@@ -46,6 +46,10 @@ test-host:
 test-boot *ROWS: iso
     tools/cargo run --package boot-tests --release -- {{ROWS}}
 
+# Break mm in every way on the list, one at a time, and check that the test named there notices; words pick titles
+mutants *TITLES:
+    tools/mutants {{TITLES}}
+
 # Measure what the design promises about speed
 bench:
     tools/bench

@@ -8,9 +8,12 @@ use super::page_size;
 use crate::console::Console;
 use crate::{Machine, Registers};
 
+/// Where some bits of a register are, and their names.
+type Bits = &'static [(u32, &'static str)];
+
 /// Bits of the control registers that concern paging, by the manual's names (SDM vol. 3A, 2.5; vol. 4, IA32_EFER).
-const CR0: [(u32, &str); 4] = [(0, "PE"), (16, "WP"), (30, "CD"), (31, "PG")];
-const CR4: [(u32, &str); 9] = [
+const CR0: Bits = &[(0, "PE"), (16, "WP"), (30, "CD"), (31, "PG")];
+const CR4: Bits = &[
     (4, "PSE"),
     (5, "PAE"),
     (7, "PGE"),
@@ -21,7 +24,7 @@ const CR4: [(u32, &str); 9] = [
     (21, "SMAP"),
     (22, "PKE"),
 ];
-const EFER: [(u32, &str); 3] = [(8, "LME"), (10, "LMA"), (11, "NXE")];
+const EFER: Bits = &[(8, "LME"), (10, "LMA"), (11, "NXE")];
 
 /// Prints the mode, why it was chosen, its shape, what the CPU takes away, the layout and the registers.
 pub fn paging(console: &mut Console, machine: &Machine) -> fmt::Result {
@@ -78,11 +81,11 @@ fn regions(console: &mut Console, info: &PagingInfo) -> fmt::Result {
 }
 
 fn registers(console: &mut Console, registers: &Registers) -> fmt::Result {
-    let named: [(&str, u64, &[(u32, &str)]); 4] = [
-        ("CR0", registers.cr0, &CR0),
+    let named: [(&str, u64, Bits); 4] = [
+        ("CR0", registers.cr0, CR0),
         ("CR3", registers.cr3, &[]),
-        ("CR4", registers.cr4, &CR4),
-        ("EFER", registers.efer, &EFER),
+        ("CR4", registers.cr4, CR4),
+        ("EFER", registers.efer, EFER),
     ];
     for (name, value, bits) in named {
         write!(console, "{name:4} {value:#018x}")?;
