@@ -13,7 +13,7 @@ const COMMAND: Duration = Duration::from_secs(120);
 
 /// The ready line's fields.
 pub fn ready_line(line: &str) -> HashMap<&str, &str> {
-    line.trim().split_whitespace().filter_map(|field| field.split_once('=')).collect()
+    line.split_whitespace().filter_map(|field| field.split_once('=')).collect()
 }
 
 /// Holds the ready line against the row.

@@ -5,13 +5,11 @@ use crate::walk::Run;
 /// Reads the lines of `maps`, the self-map's left out, and checks that there are as many as the last line says.
 pub fn parse(text: &str) -> Result<Vec<Run>, String> {
     let mut runs = Vec::new();
-    let mut lines = 0;
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+    for (lines, line) in text.lines().map(str::trim).filter(|line| !line.is_empty()).enumerate() {
         if let Some(summary) = line.strip_prefix("maps: ") {
             let said = summary.split(' ').next().and_then(|count| count.parse::<usize>().ok());
             return if said == Some(lines) { Ok(runs) } else { Err(format!("{lines} lines, but '{line}'")) };
         }
-        lines += 1;
         let run = parse_line(line).ok_or_else(|| format!("this line of maps cannot be read: {line}"))?;
         runs.extend(run);
     }
