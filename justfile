@@ -76,4 +76,5 @@ debug-x86_64: iso
 
 # Remove everything that was built
 clean:
-    rm -rf build "${CARGO_TARGET_DIR:-target}"
+    tools/cargo clean
+    rm -rf build
