@@ -130,7 +130,7 @@ impl Model {
     fn refusal(&mut self, first: u64, order: u8) -> Result<(), FrameError> {
         Err(if order > MAX_ORDER {
             FrameError::OrderTooLarge
-        } else if first % (1 << order) != 0 {
+        } else if !first.is_multiple_of(1 << order) {
             FrameError::Misaligned
         } else if !self.given(first) {
             FrameError::NeverGiven
@@ -376,10 +376,10 @@ fn frees_that_are_wrong_change_nothing() {
     let before: Vec<_> = real.zones().map(|zone| zone.blocks).collect();
     for (frame, order, error) in [
         (pair, 0, FrameError::WrongOrder),
-        (pair, 2, if pair.0 % 4 == 0 { FrameError::WrongOrder } else { FrameError::Misaligned }),
+        (pair, 2, if pair.0.is_multiple_of(4) { FrameError::WrongOrder } else { FrameError::Misaligned }),
         (pair.offset(1), 0, FrameError::WrongOrder),
         (chunk, 5, FrameError::WrongOrder),
-        (chunk, 7, if chunk.0 % 128 == 0 { FrameError::WrongOrder } else { FrameError::Misaligned }),
+        (chunk, 7, if chunk.0.is_multiple_of(128) { FrameError::WrongOrder } else { FrameError::Misaligned }),
         (Frame(0), 0, FrameError::NeverGiven),
         (Frame(0x9F), 0, FrameError::NeverGiven),
         (Frame(0x2000), 0, FrameError::NeverGiven),
