@@ -5,7 +5,7 @@
 //! Arithmetic and tables. A [`Format`] says how one mode writes an entry (a codec) and what shape its tables have
 //! ([`PagingInfo`]: three numbers, from which everything else follows). One walker (`walk`), generic in the format
 //! and in nothing else, reads and changes trees. [`PagingRoutines::of`] makes a table of its functions for a format,
-//! and [`select`] picks one of two such tables from what CPUID and the command line say. From there on nobody
+//! and [`select()`] picks one of two such tables from what CPUID and the command line say. From there on nobody
 //! needs to know which it was.
 //!
 //! ```text

@@ -51,7 +51,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A part of physical memory: the bytes `start .. end`. In a [`MemoryMap`] both are multiples of 4096.
+/// A part of physical memory: the bytes `start .. end`. In a [`MemoryMap`](crate::MemoryMap) both are multiples of 4096.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Region {
     /// The first byte.
