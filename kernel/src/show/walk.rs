@@ -32,7 +32,7 @@ pub fn walk(console: &mut Console, machine: &Machine, address: VirtAddr) -> fmt:
             let what = machine.map.name_of(address);
             writeln!(
                 console,
-                "{address:#x} -> {:#x}: {} in a {size} page, all levels together ({what})",
+                "{address:#x} -> {:#x}: {}, {size} page ({what})",
                 leaf.frame.start().0 + offset,
                 leaf.flags
             )
