@@ -1,6 +1,6 @@
 //! The machine, as the kernel asks for it: [`kernel::Platform`] by way of `arch`.
 
-use arch::{cpu, mode, power, serial, tlb, vga};
+use arch::{cpu, keyboard, mode, power, serial, tlb, vga};
 use kernel::{CpuFacts, Platform, Registers};
 use mm::{KernelMap, MapError, Memory, Mmu};
 
@@ -21,7 +21,7 @@ impl Platform for Pc {
     }
 
     fn read(&self) -> Option<u8> {
-        serial::read()
+        serial::read().or_else(keyboard::read)
     }
 
     fn pause(&self) {
