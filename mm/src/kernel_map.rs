@@ -262,6 +262,15 @@ impl KernelMap {
         self.map.protect(memory, range, flags)
     }
 
+    /// Joins user pages into the largest that fit.
+    ///
+    /// # Errors
+    /// [`MapError::NotOffered`] outside the user region, else as [`PageMap::merge`].
+    pub fn merge_user(&mut self, memory: &mut Memory, range: PageRange) -> Result<Stale, MapError> {
+        self.in_user(range)?;
+        self.map.merge(memory, range)
+    }
+
     /// Takes empty tables out of the user half.
     ///
     /// # Errors

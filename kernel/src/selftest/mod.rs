@@ -4,6 +4,7 @@
 //! it was skipped and is not counted.
 
 mod cache;
+mod exhaustion;
 mod frames;
 mod heap;
 mod high;
@@ -44,16 +45,17 @@ type Verdict = Result<Outcome, Failure>;
 /// A test's name, and the test.
 type Test = (&'static str, fn(&mut Machine) -> Verdict);
 
-const TESTS: [Test; 16] = [
+const TESTS: [Test; 17] = [
     ("frames.pairs", frames::pairs),
     ("frames.refusals", frames::refusals),
     ("frames.exhaustion", frames::exhaustion),
     ("heap.grows", heap::grows),
     ("paging.every_size", user::every_size),
     ("paging.refusals", user::refusals),
-    ("paging.split", user::split),
+    ("paging.split_and_merge", user::split_and_merge),
     ("paging.protect", user::protect),
     ("paging.remap", user::remap),
+    ("paging.exhaustion", exhaustion::of_tables),
     ("self_map.agrees", self_map::agrees),
     ("rights.w_xor_x", rights::w_xor_x),
     ("rights.kernel_half", rights::kernel_half),

@@ -1,6 +1,7 @@
 //! Mapping, unmapping and protecting, in the half where the kernel is not.
 
-use mm::{Cache, Frame, Frames, Level, MapError, MapRequest, OwnedFrames, PageFlags, PageRange, Rights, VirtAddr};
+use mm::{Cache, Frame, Frames, Level, MapError, MapRequest, OwnedFrames, PageFlags, PageRange, Rights};
+use mm::{Seen, VirtAddr};
 
 use super::{Failure, Named, Outcome, Verdict, expect};
 use crate::Machine;
@@ -73,23 +74,23 @@ pub fn refusals(machine: &mut Machine) -> Verdict {
     let request =
         |start: u64, pages, first| MapRequest { range: PageRange::new(VirtAddr(start), pages), first, flags: DATA };
     let beyond = Frame(limits.frame_end());
-    let half = 1u64 << (info.va_bits - 1);
-    let mut wrong = [
+    let half = info.kernel_half().0;
+    // The first address that the mode does not translate: within the hole, or behind the end of 32 bits.
+    let hole = if info.va_bits == 32 { 1 << 32 } else { 1 << (info.va_bits - 1) };
+    let last = info.page_address(info.page_count() - 1).0;
+    let wrong = [
         (request(HERE.0, 0, first), MapError::Empty),
         (request(HERE.0 + 1, 1, first), MapError::Misaligned),
         (request(HERE.0, 1, beyond), MapError::BeyondPhys),
-        (request(HERE.0, 2, beyond.offset(u64::MAX)), MapError::BeyondPhys),
+        (request(HERE.0, 2, Frame(beyond.0 - 1)), MapError::BeyondPhys),
         (request(info.self_map_base().0, 1, first), MapError::SelfMap),
         (request(machine.map.layout().aperture.start.0, 1, first), MapError::NotOffered),
         (request(0, 1, first), MapError::NotOffered),
-        // What a mode without a hole makes of these is one of the refusals above.
-        (request(half, 1, first), MapError::NotCanonical),
-        (request(half - 0x1000, 2, first), MapError::NotCanonical),
+        (request(hole, 1, first), MapError::NotCanonical),
+        (request(HERE.0, (half - HERE.0) / mm::PAGE_SIZE + 1, first), MapError::CrossesHole),
+        (request(last, 2, first), MapError::Wraps),
     ];
-    if info.va_bits == 32 {
-        wrong[7] = (request(1 << 32, 1, first), MapError::NotCanonical);
-        wrong[8] = (request(HERE.0, 1 << 20, first), MapError::Wraps);
-    }
+    let before = fingerprint(machine);
     let mut verdict = Ok(());
     for (request, error) in wrong {
         let told = machine.map.map_user(&mut machine.memory.lock(), &request);
@@ -97,19 +98,47 @@ pub fn refusals(machine: &mut Machine) -> Verdict {
             verdict = Err(Failure::NotAt("a wrong request is refused by its right name", request.range.start));
         }
     }
-    map(machine, HERE, &frames, DATA).named("map")?;
-    let again = map(machine, HERE, &frames, DATA);
-    clear(machine, PageRange::new(HERE, 1))?;
     let unmapped = machine.map.unmap_user(&mut machine.memory.lock(), PageRange::new(HERE, 1), None).err();
+    let unprotected = machine.map.protect_user(&mut machine.memory.lock(), PageRange::new(HERE, 1), DATA).err();
+    let after = fingerprint(machine);
+    map(machine, HERE, &frames, DATA).named("map")?;
+    let mapped = fingerprint(machine);
+    // The second page is free, the first is not: nothing of the range may be mapped.
+    let again = machine.map.map_user(&mut machine.memory.lock(), &request(HERE.0 - mm::PAGE_SIZE, 2, first));
+    let untouched = fingerprint(machine) == mapped;
+    clear(machine, PageRange::new(HERE, 1))?;
     machine.memory.lock().put(frames);
     verdict?;
     expect(again == Err(MapError::Occupied), "a page is not mapped twice")?;
     expect(unmapped == Some(MapError::NotMapped), "what is not mapped is not unmapped")?;
+    expect(unprotected == Some(MapError::NotMapped), "what is not mapped is not protected")?;
+    expect(before == after && untouched && mapped != before, "a refused request changes nothing")?;
     Ok(Outcome::Passed)
 }
 
-/// A page taken out of the middle of a large one leaves its neighbours as they were.
-pub fn split(machine: &mut Machine) -> Verdict {
+/// A sum over all that the live tree maps and every table of it.
+fn fingerprint(machine: &Machine) -> u64 {
+    let mut sum = 0u64;
+    machine.map.tables().visit(&machine.memory.lock(), &mut |seen| {
+        let (start, frame, more) = match seen {
+            Seen::Table { start, level, frame, rights } => {
+                (start, frame, u64::from(rights.bits()) << 8 | u64::from(level))
+            }
+            Seen::SelfMap { start, level, frame, .. } => (start, frame, u64::from(level)),
+            Seen::Leaf(leaf) => {
+                (leaf.start, leaf.frame, u64::from(leaf.flags.rights.bits()) << 8 | u64::from(leaf.level))
+            }
+        };
+        for word in [start.0, frame.0, more] {
+            sum = sum.rotate_left(7).wrapping_add(word);
+        }
+    });
+    sum
+}
+
+/// A page taken out of the middle of a large one leaves its neighbours as they were, and put back it makes the large
+/// one whole again.
+pub fn split_and_merge(machine: &mut Machine) -> Verdict {
     if machine.map.tables().paging().limits.top_leaf < 2 {
         return Ok(Outcome::Skipped("this CPU has no large pages"));
     }
@@ -132,7 +161,15 @@ pub fn split(machine: &mut Machine) -> Verdict {
             }
         }
         let request = MapRequest { range: hole, first: run.first.offset(7), flags: DATA };
-        machine.map.map_user(memory, &request).named("map the hole")
+        machine.map.map_user(memory, &request).named("map the hole")?;
+        // Read once more before the join, so that the CPU has both sizes to confuse.
+        let word = machine.map.peek_user(memory, hole.start);
+        let all = PageRange::new(HERE, run.count);
+        machine.map.merge_user(memory, all).named("merge")?.flush(memory, machine.platform.mmu());
+        let leaf = machine.map.tables().query(memory, hole.start);
+        let one = leaf.is_some_and(|leaf| (leaf.level, leaf.start, leaf.frame) == (2, HERE, run.first));
+        expect(one, "pages that continue one another are joined into a large one")?;
+        expect(machine.map.peek_user(memory, hole.start) == word, "a joined page holds what its parts held")
     })();
     let cleared = clear(machine, PageRange::new(HERE, run.count));
     machine.memory.lock().put(frames);

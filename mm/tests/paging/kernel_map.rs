@@ -190,6 +190,7 @@ fn the_user_half_is_offered_and_nothing_else() {
             assert!(mapped.is_err(), "{mode:?}, {start:#x}");
             assert!(kernel.map.unmap_user(memory, range, None).is_err(), "{mode:?}, {start:#x}");
             assert!(kernel.map.protect_user(memory, range, user).is_err(), "{mode:?}, {start:#x}");
+            assert!(kernel.map.merge_user(memory, range).is_err(), "{mode:?}, {start:#x}");
         }
         assert!(kernel.model() == before, "{mode:?}");
         let free = kernel.machine.free_frames();
