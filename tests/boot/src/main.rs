@@ -173,8 +173,14 @@ fn run(row: &Row, iso: &Path, folder: &Path) -> Verdict {
             let tests = check::self_tests(&mut machine)?;
             // What the self-tests did to the tables they undid.
             let tables = check::tables(&mut machine, mode, nx, pa_bits)?;
-            if let Some(command) = row.typed {
-                machine.command(command, Duration::from_secs(10))?;
+            if let Some((command, answer)) = row.keyboard {
+                let from = machine.position();
+                for key in command.chars() {
+                    machine.monitor(&format!("sendkey {key}"))?;
+                    thread::sleep(Duration::from_millis(150));
+                }
+                machine.monitor("sendkey ret")?;
+                machine.wait_for(answer, from, Duration::from_secs(10))?;
             }
             machine.screenshot("screen.png")?;
             machine.type_keys("poweroff\r")?;

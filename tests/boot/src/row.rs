@@ -16,8 +16,8 @@ pub struct Row {
     pub says: Vec<&'static str>,
     /// The least RAM that has to be found, in MiB.
     pub ram_mib: u64,
-    /// A command to type beside the usual ones.
-    pub typed: Option<&'static str>,
+    /// A command to type on the PS/2 keyboard, and a part of its answer.
+    pub keyboard: Option<(&'static str, &'static str)>,
 }
 
 /// Which of the two kernels.
@@ -90,7 +90,7 @@ impl Row {
             expect: Expect::SelfTest,
             says: Vec::new(),
             ram_mib: 0,
-            typed: None,
+            keyboard: None,
         }
     }
 
@@ -124,8 +124,8 @@ impl Row {
         self
     }
 
-    pub fn typed(mut self, command: &'static str) -> Self {
-        self.typed = Some(command);
+    pub fn keyboard(mut self, command: &'static str, answer: &'static str) -> Self {
+        self.keyboard = Some((command, answer));
         self
     }
 

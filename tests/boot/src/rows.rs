@@ -1,6 +1,6 @@
 //! The matrix, as data: to add a machine is to add a line.
 
-use crate::row::Firmware::{Bios, UefiIa32, UefiX64};
+use crate::row::Firmware::{UefiIa32, UefiX64};
 use crate::row::Mode::{Pml2, Pml3, Pml4, Pml5};
 use crate::row::Xpa::{Off, On, Unsupported};
 use crate::row::{Expect, Row, i686, x86_64};
@@ -78,11 +78,8 @@ pub fn rows() -> Vec<Row> {
             .expect(Expect::Refuses("this CPU has no long mode; boot the i686 kernel")),
         x86_64("8 MiB", "max", "8M").expect(Expect::Refuses("Strata needs 16 MiB of RAM")),
         i686("8 MiB on a 486", "486", "8M").expect(Expect::Refuses("Strata needs 16 MiB of RAM")),
-        i686("no serial input lost", "486", "64M").firmware(Bios).typed("walk 0xc0100000").ready(
-            Pml2,
-            Unsupported,
-            false,
-            32,
-        ),
+        // Typed on the keyboard instead of COM1.
+        i686("a PS/2 keyboard, 486", "486", "64M").keyboard("cmdline", "loader:").ready(Pml2, Unsupported, false, 32),
+        x86_64("a PS/2 keyboard, max", "max", "64M").keyboard("cmdline", "loader:").ready(Pml5, On, true, 40),
     ]
 }

@@ -1,0 +1,78 @@
+//! User pages: the half that the kernel does not live in.
+
+use super::KernelMap;
+use crate::{Frame, MapError, MapRequest, Memory, Mmu, PageFlags, PageRange, Report, Rights, Stale, VirtAddr};
+
+impl KernelMap {
+    /// Maps user pages.
+    ///
+    /// # Errors
+    /// [`MapError::NotOffered`] outside the user region, else as [`PageMap::map`].
+    pub fn map_user(&mut self, memory: &mut Memory, request: &MapRequest) -> Result<(), MapError> {
+        self.in_user(request.range)?;
+        self.map.map(memory, request)
+    }
+
+    /// Unmaps user pages, all of which must be mapped.
+    ///
+    /// # Errors
+    /// [`MapError::NotOffered`] outside the user region, else as [`PageMap::unmap`].
+    pub fn unmap_user(&mut self, memory: &mut Memory, range: PageRange, report: Report) -> Result<Stale, MapError> {
+        self.in_user(range)?;
+        self.map.unmap(memory, range, report)
+    }
+
+    /// Changes what user pages permit.
+    ///
+    /// # Errors
+    /// [`MapError::NotOffered`] outside the user region, else as [`PageMap::protect`].
+    pub fn protect_user(&mut self, memory: &mut Memory, range: PageRange, flags: PageFlags) -> Result<Stale, MapError> {
+        self.in_user(range)?;
+        self.map.protect(memory, range, flags)
+    }
+
+    /// Joins user pages into the largest that fit.
+    ///
+    /// # Errors
+    /// [`MapError::NotOffered`] outside the user region, else as [`PageMap::merge`].
+    pub fn merge_user(&mut self, memory: &mut Memory, range: PageRange) -> Result<Stale, MapError> {
+        self.in_user(range)?;
+        self.map.merge(memory, range)
+    }
+
+    /// Takes empty tables out of the user half.
+    ///
+    /// # Errors
+    /// [`MapError::NotOffered`] outside the user region.
+    pub fn trim_user(&mut self, memory: &mut Memory) -> Result<Stale, MapError> {
+        self.map.trim(memory, self.layout.user)
+    }
+
+    fn in_user(&self, range: PageRange) -> Result<(), MapError> {
+        self.map.paging().routines.info.check(range)?;
+        let user = self.layout.user;
+        let inside = user.contains(range.start) && user.contains(range.last_byte());
+        if inside { Ok(()) } else { Err(MapError::NotOffered) }
+    }
+
+    /// Maps one frame at the virtual address that equals its physical one, to execute: the page on which the
+    /// mode is switched.
+    ///
+    /// # Errors
+    /// As [`map_user`](Self::map_user).
+    pub fn map_identity(&mut self, memory: &mut Memory, frame: Frame) -> Result<(), MapError> {
+        let range = PageRange::new(VirtAddr(frame.start().0), 1);
+        self.map_user(memory, &MapRequest { range, first: frame, flags: PageFlags::new(Rights::EXEC) })
+    }
+
+    /// Removes what [`map_identity`](Self::map_identity) mapped, tables and all.
+    ///
+    /// # Errors
+    /// As [`unmap_user`](Self::unmap_user).
+    pub fn unmap_identity(&mut self, memory: &mut Memory, frame: Frame, mmu: &dyn Mmu) -> Result<(), MapError> {
+        let range = PageRange::new(VirtAddr(frame.start().0), 1);
+        self.unmap_user(memory, range, None)?.flush(memory, mmu);
+        self.trim_user(memory)?.flush(memory, mmu);
+        Ok(())
+    }
+}
