@@ -1,7 +1,7 @@
 //! A line as it is typed.
 
-/// The longest line, in bytes.
-const LONGEST: usize = 240;
+/// The longest line, in letters.
+pub const LONGEST: usize = 240;
 
 const BACKSPACE: u8 = 0x08;
 const DELETE: u8 = 0x7F;
@@ -12,6 +12,8 @@ const CTRL_U: u8 = 0x15;
 pub struct Editor {
     bytes: [u8; LONGEST],
     length: usize,
+    /// How many letters came for which there was no room.
+    beyond: usize,
     /// Whether the last line ended with CR: an LF after it belongs to that end.
     after_cr: bool,
 }
@@ -25,23 +27,32 @@ pub enum Event {
     Typed(char),
     /// So many letters were taken off the end.
     Erased(usize),
-    /// There is no room: the letter was not taken.
+    /// There is no room from this letter on: it was counted and not taken.
     Full,
     /// The whole line was given up.
     Dropped,
     /// The line is complete.
     Done,
+    /// The line has ended, and had so many letters: more than there is room for. What is kept of it is not what
+    /// was typed, so nobody should act on it.
+    TooLong(usize),
 }
 
 impl Editor {
     /// An empty line.
     pub const fn new() -> Self {
-        Self { bytes: [0; LONGEST], length: 0, after_cr: false }
+        Self { bytes: [0; LONGEST], length: 0, beyond: 0, after_cr: false }
     }
 
     /// Begins a new line.
     pub const fn clear(&mut self) {
         self.length = 0;
+        self.beyond = 0;
+    }
+
+    /// What the end of the line means.
+    const fn end(&self) -> Event {
+        if self.beyond > 0 { Event::TooLong(self.length + self.beyond) } else { Event::Done }
     }
 
     /// The line so far.
@@ -55,20 +66,31 @@ impl Editor {
         match byte {
             b'\r' => {
                 self.after_cr = true;
-                Event::Done
+                self.end()
             }
             b'\n' if after_cr => Event::Nothing,
-            b'\n' => Event::Done,
+            b'\n' => self.end(),
             CTRL_C => {
                 self.clear();
                 Event::Dropped
             }
-            CTRL_U => Event::Erased(core::mem::take(&mut self.length)),
+            CTRL_U => {
+                let erased = self.length;
+                self.clear();
+                Event::Erased(erased)
+            }
+            BACKSPACE | DELETE if self.beyond > 0 => {
+                self.beyond -= 1;
+                Event::Nothing
+            }
             BACKSPACE | DELETE if self.length > 0 => {
                 self.length -= 1;
                 Event::Erased(1)
             }
-            b' '..=b'~' if self.length == LONGEST => Event::Full,
+            b' '..=b'~' if self.length == LONGEST => {
+                self.beyond = self.beyond.saturating_add(1);
+                if self.beyond == 1 { Event::Full } else { Event::Nothing }
+            }
             b' '..=b'~' => {
                 self.bytes[self.length] = byte;
                 self.length += 1;
@@ -106,8 +128,16 @@ mod tests {
     }
 
     #[test]
-    fn a_full_line_keeps_what_it_has() {
-        let (line, events) = typed(&[b'x'; LONGEST + 3]);
-        assert_eq!((line.len(), events.last()), (LONGEST, Some(&Event::Full)));
+    fn a_line_with_more_letters_than_there_is_room_for_says_how_many() {
+        let last = |text: &[u8]| typed(text).1.last().copied();
+        let full = vec![b'x'; LONGEST];
+        assert_eq!(typed(&full).0.len(), LONGEST);
+        assert_eq!(last(&[&full[..], b"\r"].concat()), Some(Event::Done));
+        assert_eq!(last(&[&full[..], b"y"].concat()), Some(Event::Full));
+        assert_eq!(last(&[&full[..], b"yz"].concat()), Some(Event::Nothing));
+        assert_eq!(last(&[&full[..], b"yz\n"].concat()), Some(Event::TooLong(LONGEST + 2)));
+        assert_eq!(last(&[&full[..], b"yz\x7f\x08\n"].concat()), Some(Event::Done), "taken back");
+        assert_eq!(last(&[&full[..], b"yz\x15maps\n"].concat()), Some(Event::Done), "erased");
+        assert_eq!(last(&[&full[..], b"yz\x03maps\n"].concat()), Some(Event::Done), "given up");
     }
 }

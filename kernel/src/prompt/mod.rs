@@ -8,7 +8,7 @@ use core::fmt::Write;
 
 use crate::console::Console;
 use crate::{Machine, Platform};
-use line::{Editor, Event};
+use line::{Editor, Event, LONGEST};
 
 /// What stands before the place to type at. Scripts wait for it.
 const PROMPT: &str = "strata> ";
@@ -40,6 +40,13 @@ fn read<'a>(console: &mut Console, platform: &dyn Platform, editor: &'a mut Edit
             Event::Full => console.write_char('\x07'),
             Event::Dropped => write!(console, "^C\n{PROMPT}"),
             Event::Done => console.write_char('\n'),
+            Event::TooLong(letters) => {
+                editor.clear();
+                write!(
+                    console,
+                    "\na line has {LONGEST} letters at most; this one had {letters} and is dropped\n{PROMPT}"
+                )
+            }
         };
         if event == Event::Done {
             return editor.line();
