@@ -27,11 +27,15 @@ pub use platform::{CpuFacts, Platform, Registers};
 
 use core::fmt::Write;
 
+use ::log::info;
+use mm::{FrameRun, Memory, PAGE_SIZE};
+
 use console::Console;
 
 /// Runs the kernel.
 pub fn start(mut machine: Machine) -> ! {
     let mut console = Console(machine.platform);
+    take_stock(&machine);
     // A console that fails has nobody to complain to.
     let _ = ready(&mut console, &machine);
     if machine.boot.selftest {
@@ -41,7 +45,28 @@ pub fn start(mut machine: Machine) -> ! {
     prompt::listen(&mut console, &mut machine)
 }
 
+/// Logs how much memory there is to work with.
+fn take_stock(machine: &Machine) {
+    let memory = machine.memory.lock();
+    let kib = |frames: u64| frames * (PAGE_SIZE / 1024);
+    info!(
+        "memory: {} KiB of RAM, {} KiB of it free, {} KiB within reach of the aperture",
+        machine.memory_map.total_ram_kib(),
+        kib(memory.frames.free_frames()),
+        kib(machine.memory_map.ram_runs().map(|run| seen_by(&memory, run)).sum()),
+    );
+}
+
+/// How many frames of `run` the aperture shows.
+fn seen_by(memory: &Memory, run: FrameRun) -> u64 {
+    FrameRun::between(run.first, run.end().min(memory.window.frames().end())).count
+}
+
 /// The line that says that the kernel is up, and in which mode.
+///
+/// `ram_kib` is the RAM that the kernel manages, whether it is free or not: what the loader lists as usable or as
+/// reclaimable, the kernel's image, the loader's information and the frame allocator's metadata included. Firmware's
+/// own memory, page 0, parts of pages and whatever lies beyond `pa_bits` do not count.
 fn ready(console: &mut Console, machine: &Machine) -> core::fmt::Result {
     let paging = &machine.selection.paging;
     let info = &paging.routines.info;
