@@ -41,7 +41,7 @@ const COMMANDS: [Command; 11] = [
     Command {
         name: "maps",
         arguments: "",
-        does: "Lists what the live tables map: range, size, rights, page size, cache, what it is, where it leads.",
+        does: "Lists what the live tables map: range, size, rights, page size, cache, name, frame.",
         run: |console, machine, _| show::maps(console, machine),
     },
     Command { name: "walk", arguments: "ADDR", does: "Follows one address through the live tables.", run: walk },

@@ -2,9 +2,9 @@
 
 use core::fmt::{self, Write};
 
-use mm::{Layout, PAGE_SIZE, PageRange, PagingInfo};
+use mm::{Layout, Limits, PAGE_SIZE, PageRange, PagingInfo, PagingRoutines};
 
-use super::page_size;
+use super::{Size, page_size};
 use crate::console::Console;
 use crate::{Machine, Registers};
 
@@ -34,9 +34,10 @@ pub fn paging(console: &mut Console, machine: &Machine) -> fmt::Result {
     writeln!(console, "{}: {}", info.name, machine.selection.reason)?;
     writeln!(
         console,
-        "shape:    {} levels of {}-byte entries, {} virtual address bits, root at {:#x}",
+        "shape:    {} levels of {}-byte entries, {} index bits, {} virtual address bits, root at {:#x}",
         info.levels,
         info.entry_bytes,
+        info.index_bits(),
         info.va_bits,
         tables.root().start()
     )?;
@@ -48,17 +49,19 @@ pub fn paging(console: &mut Console, machine: &Machine) -> fmt::Result {
         write!(console, ", {}{name}", if has { "" } else { "no " })?;
     }
     writeln!(console)?;
-    levels(console, info)?;
+    levels(console, info, limits)?;
     regions(console, info)?;
     registers(console, &machine.platform.registers())?;
-    writeln!(console, "routines: {:#x}, bound once at boot", core::ptr::from_ref(paging.routines).addr())
+    routines(console, paging.routines)
 }
 
-fn levels(console: &mut Console, info: &PagingInfo) -> fmt::Result {
-    writeln!(console, "level  entries  shift  entries in the self-map from")?;
+fn levels(console: &mut Console, info: &PagingInfo, limits: &Limits) -> fmt::Result {
+    writeln!(console, "level  entries  shift  an entry covers  page  entries in the self-map from")?;
     for level in (1..=info.levels).rev() {
         let (entries, shift, base) = (info.entries(level), info.shift(level), info.entry_base(level));
-        writeln!(console, "{level:5}  {entries:7}  {shift:5}  {base:#x}")?;
+        let page = if level <= limits.top_leaf { page_size(info, level) } else { "-" };
+        let covers = Size(info.pages(level) * PAGE_SIZE);
+        writeln!(console, "{level:5}  {entries:7}  {shift:5}  {covers:>15}  {page:>4}  {base:#x}")?;
     }
     Ok(())
 }
@@ -74,8 +77,8 @@ fn regions(console: &mut Console, info: &PagingInfo) -> fmt::Result {
         ("image", layout.image),
     ];
     for (name, range) in regions {
-        let mib = range.pages / ((1 << 20) / PAGE_SIZE);
-        writeln!(console, "{name:9} {:#018x}-{:#018x} {mib:>12} MiB", range.start, range.last_byte())?;
+        let size = Size(range.pages * PAGE_SIZE);
+        writeln!(console, "{name:9} {:#018x}-{:#018x} {size:>8}", range.start, range.last_byte())?;
     }
     Ok(())
 }
@@ -91,6 +94,31 @@ fn registers(console: &mut Console, registers: &Registers) -> fmt::Result {
         write!(console, "{name:4} {value:#018x}")?;
         for (_, bit) in bits.iter().filter(|(bit, _)| value >> bit & 1 != 0) {
             write!(console, " {bit}")?;
+        }
+        writeln!(console)?;
+    }
+    Ok(())
+}
+
+/// The table that boot has bound, and where each of its routines begins.
+fn routines(console: &mut Console, table: &'static PagingRoutines) -> fmt::Result {
+    let named = [
+        ("new_root", table.new_root as usize),
+        ("map", table.map as usize),
+        ("unmap", table.unmap as usize),
+        ("protect", table.protect as usize),
+        ("split", table.split as usize),
+        ("merge", table.merge as usize),
+        ("trim", table.trim as usize),
+        ("query", table.query as usize),
+        ("path", table.path as usize),
+        ("visit", table.visit as usize),
+        ("free", table.free as usize),
+    ];
+    writeln!(console, "routines: table at {:#x}, bound once at boot", core::ptr::from_ref(table).addr())?;
+    for row in named.chunks(3) {
+        for (name, at) in row {
+            write!(console, "  {name:8} {at:#018x}")?;
         }
         writeln!(console)?;
     }

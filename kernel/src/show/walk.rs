@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Write};
 
-use mm::{PAGE_SIZE, Pte, VirtAddr};
+use mm::{PAGE_SIZE, PagingInfo, Pte, VirtAddr};
 
 use super::page_size;
 use crate::Machine;
@@ -13,8 +13,7 @@ pub fn walk(console: &mut Console, machine: &Machine, address: VirtAddr) -> fmt:
     let tables = machine.map.tables();
     let info = &tables.paging().routines.info;
     if !info.is_canonical(address) {
-        let bits = info.va_bits;
-        return writeln!(console, "{address:#x} is not canonical in {}, which translates {bits} bits", info.name);
+        return not_canonical(console, info, address);
     }
     let memory = machine.memory.lock();
     let mut told = Ok(());
@@ -48,4 +47,13 @@ pub fn walk(console: &mut Console, machine: &Machine, address: VirtAddr) -> fmt:
         }
         _ => writeln!(console, "{address:#x} is not mapped"),
     }
+}
+
+fn not_canonical(console: &mut Console, info: &PagingInfo, address: VirtAddr) -> fmt::Result {
+    let (name, bits) = (info.name, info.va_bits);
+    if bits == 32 {
+        return writeln!(console, "{address:#x} lies beyond the {bits} bits of a virtual address in {name}");
+    }
+    let top = bits - 1;
+    writeln!(console, "{address:#x} is not canonical: in {name} bits 63 to {bits} are copies of bit {top}")
 }
