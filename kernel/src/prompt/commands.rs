@@ -4,7 +4,7 @@ use core::fmt::{self, Write};
 
 use mm::VirtAddr;
 
-use super::words;
+use super::{usage, words};
 use crate::console::Console;
 use crate::{Machine, selftest, show};
 
@@ -41,7 +41,7 @@ const COMMANDS: [Command; 11] = [
     Command {
         name: "maps",
         arguments: "",
-        does: "Lists what the live tables map: range, size, rights, page size, cache, name, frame.",
+        does: "Lists what the live tables map, neighbours that are alike in one line.",
         run: |console, machine, _| show::maps(console, machine),
     },
     Command { name: "walk", arguments: "ADDR", does: "Follows one address through the live tables.", run: walk },
@@ -78,10 +78,13 @@ const COMMANDS: [Command; 11] = [
     },
 ];
 
+/// As many words as the longest command has, its name included.
+const MOST_WORDS: usize = 2;
+
 /// Does what `line` says, or says what is wrong with it.
 pub fn answer(console: &mut Console, machine: &mut Machine, line: &str) -> fmt::Result {
     // One word more than any command takes, so that a superfluous one is seen.
-    let mut words = [""; 3];
+    let mut words = [""; MOST_WORDS + 1];
     let mut count = 0;
     for (slot, word) in words.iter_mut().zip(line.split_ascii_whitespace()) {
         *slot = word;
@@ -91,14 +94,10 @@ pub fn answer(console: &mut Console, machine: &mut Machine, line: &str) -> fmt::
     let Some(command) = COMMANDS.iter().find(|command| command.name == *name) else {
         return writeln!(console, "'{name}' is no command; 'help' lists them");
     };
-    let takes = usize::from(!command.arguments.is_empty());
-    let needs = usize::from(takes > 0 && !command.arguments.starts_with('['));
-    if arguments.len() < needs {
-        writeln!(console, "{name}: {} is missing: {name} {}", command.arguments, command.arguments)
-    } else if arguments.len() > takes {
-        writeln!(console, "{name}: '{}' is too much: {name} {}", arguments[takes], command.arguments)
-    } else {
-        (command.run)(console, machine, arguments)
+    match usage::check(command.arguments, arguments) {
+        Ok(()) => (command.run)(console, machine, arguments),
+        Err(misuse) if command.arguments.is_empty() => writeln!(console, "{name}: {misuse}: it takes no argument"),
+        Err(misuse) => writeln!(console, "{name}: {misuse}: {name} {}", command.arguments),
     }
 }
 
@@ -125,4 +124,20 @@ fn walk(console: &mut Console, machine: &mut Machine, words: &[&str]) -> fmt::Re
 fn power_off(console: &mut Console, machine: &mut Machine, _: &[&str]) -> fmt::Result {
     machine.platform.power_off();
     writeln!(console, "this machine does not turn itself off for Strata; it is safe to switch it off")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{COMMANDS, MOST_WORDS};
+
+    #[test]
+    fn every_command_can_be_told_apart_and_its_help_fits_a_line() {
+        for (at, command) in COMMANDS.iter().enumerate() {
+            assert!(COMMANDS[..at].iter().all(|other| other.name != command.name), "{} twice", command.name);
+            assert!(command.name.len() <= 8 && command.arguments.len() <= 9, "{}: too wide", command.name);
+            assert!(20 + command.does.len() < 100, "{}: too long", command.name);
+            assert!(command.does.ends_with('.'), "{}: no sentence", command.name);
+            assert!(command.arguments.split_ascii_whitespace().count() < MOST_WORDS, "{}: too many", command.name);
+        }
+    }
 }

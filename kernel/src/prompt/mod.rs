@@ -2,6 +2,7 @@
 
 mod commands;
 mod line;
+mod usage;
 mod words;
 
 use core::fmt::Write;
