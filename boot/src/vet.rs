@@ -11,6 +11,9 @@ use crate::{Complaint, Complaints};
 /// Bytes of a tag's header (type and size), of an end tag, and of the header of it all. Tags are aligned to as much.
 const HEADER: usize = 8;
 
+/// Bytes of a memory map's entry, as far as they are known.
+const ENTRY: usize = 24;
+
 /// A type that is not assigned.
 const NOBODYS: u32 = u32::from_le_bytes(*b"gone");
 
@@ -61,6 +64,7 @@ pub fn vet(bytes: &mut [u8], size: usize, complaints: &mut Complaints) -> Option
         }
         // `at` and `kept` are multiples of 8 and the tag ends before `kept`, so what it is padded to does too.
         let next = at + length.next_multiple_of(HEADER);
+        let length = if kind == tag::MEMORY_MAP { narrow(bytes, at, length, next) } else { length };
         let once = kind < u32::BITS && kind != tag::MODULE && is_read(kind);
         if once && seen >> kind & 1 != 0 {
             complaints.push(Complaint::Doubled { tag: kind });
@@ -69,7 +73,7 @@ pub fn vet(bytes: &mut [u8], size: usize, complaints: &mut Complaints) -> Option
             complaints.push(complaint);
             match complaint {
                 Complaint::NotUtf8 { .. } => {}
-                Complaint::CutEntry => cut_entry(bytes, at, length, next),
+                Complaint::CutEntry => shorten(bytes, at, 16 + (length - 16) / ENTRY * ENTRY, next),
                 _ => put(bytes, at, NOBODYS),
             }
         }
@@ -104,7 +108,7 @@ fn content(bytes: &mut [u8], kind: u32) -> Option<Complaint> {
             _ => text(bytes.get_mut(16..)),
         },
         tag::MEMORY_MAP => match (word(bytes, 8), bytes.get(16..)) {
-            (Some(24), Some(entries)) if entries.len() % 24 == 0 => None,
+            (Some(24), Some(entries)) if entries.len().is_multiple_of(ENTRY) => None,
             (Some(24), Some(_)) => Some(Complaint::CutEntry),
             _ => malformed,
         },
@@ -158,13 +162,33 @@ fn mend_text(bytes: &mut [u8]) -> bool {
     whole
 }
 
-/// Shortens the memory map at `at` to whole entries. What remains up to the next tag becomes a tag that nobody reads.
-fn cut_entry(bytes: &mut [u8], at: usize, length: usize, next: usize) {
-    let shorter = 16 + (length - 16) / 24 * 24;
-    put(bytes, at + 4, shorter as u32);
-    // Both ends are multiples of 8 and `shorter` is less than `length`: there is room for a header.
-    put(bytes, at + shorter, NOBODYS);
-    put(bytes, at + shorter + 4, (next - at - shorter) as u32);
+/// Moves the entries of the memory map at `at` together where a newer loader's are larger than those that are known:
+/// what is known of an entry is its beginning (3.6.8). Returns how long the tag is then.
+fn narrow(bytes: &mut [u8], at: usize, length: usize, next: usize) -> usize {
+    let size = word(bytes, at + 8).map_or(0, |size| size as usize);
+    if length < 16 || size <= ENTRY || !size.is_multiple_of(HEADER) {
+        return length;
+    }
+    let count = (length - 16) / size;
+    for n in 1..count {
+        let from = at + 16 + n * size;
+        bytes.copy_within(from..from + ENTRY, at + 16 + n * ENTRY);
+    }
+    let shorter = 16 + count * ENTRY;
+    put(bytes, at + 8, ENTRY as u32);
+    shorten(bytes, at, shorter, next);
+    shorter
+}
+
+/// Makes the tag at `at` end after `length` bytes, a multiple of 8. What remains up to the next tag becomes a tag that
+/// nobody reads.
+fn shorten(bytes: &mut [u8], at: usize, length: usize, next: usize) {
+    put(bytes, at + 4, length as u32);
+    // Both ends are multiples of 8: there is room for a header, or for nothing.
+    if at + length < next {
+        put(bytes, at + length, NOBODYS);
+        put(bytes, at + length + 4, (next - at - length) as u32);
+    }
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {

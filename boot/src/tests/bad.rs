@@ -74,14 +74,14 @@ fn a_tag_with_bad_content_is_ignored_by_itself() {
     many_sections[0] = 6;
     let mut odd_sections = sections();
     odd_sections[4] = 48;
-    let mut wide_entries = memory_map(&AREAS);
-    wide_entries[0] = 32;
+    let mut small_entries = memory_map(&AREAS);
+    small_entries[0] = 16;
     let bad = |tag| Complaint::BadContent { tag };
     let cases: [(u32, &[u8], Complaint); 15] = [
         (3, &[0; 7], bad(3)),
         (3, &words(&[0x2000, 0x1FFF, 0]), Complaint::BackwardModule { start: 0x2000, end: 0x1FFF }),
         (6, &[], bad(6)),
-        (6, &wide_entries, bad(6)),
+        (6, &small_entries, bad(6)),
         (8, &[0; 20], bad(8)),
         (8, &palette, bad(8)),
         (8, &unknown, bad(8)),
@@ -186,4 +186,25 @@ fn no_damage_makes_the_reading_fail() {
         damaged += u32::from(heard.contains("ignored") || heard.contains("lost") || heard.contains("no end"));
     }
     assert!(damaged > 10_000, "only {damaged} rounds did any damage");
+}
+
+#[test]
+fn entries_larger_than_known_are_read_as_far_as_they_are_known() {
+    for size in [32, 40, 64] {
+        let narrow = memory_map(&AREAS);
+        let mut map = [&(size as u32).to_le_bytes()[..], &narrow[4..8]].concat();
+        for entry in narrow[8..].chunks(24) {
+            map.extend(entry);
+            map.extend(vec![0xFF; size - 24]);
+        }
+        // Half an entry more, which belongs to no area.
+        map.extend([0xEE; 16]);
+        let mut memory = Loader::default().tag(6, &map).tag(1, b"NOXPA\0").tag(0, &[]).load(8);
+        let info = memory.read();
+        assert_eq!((complaints(&info), info.command_line()), (vec![], "NOXPA"));
+        let mut plain = Loader::default().tag(6, &narrow).tag(0, &[]).load(8);
+        let expected: Vec<_> = plain.read().memory().collect();
+        assert_eq!(info.memory().collect::<Vec<_>>(), expected);
+        assert_eq!(expected.len(), AREAS.len());
+    }
 }
