@@ -106,6 +106,20 @@ pub enum Fault {
 pub const EVERYTHING: Passed = Passed { write: true, user: true, exec: true };
 
 impl Cpu {
+    /// How many bits of a physical address can be used: PSE-36 is not.
+    pub fn width(&self) -> u32 {
+        if self.mode == Mode::Pml2 { 32 } else { self.phys_bits }
+    }
+
+    /// The highest level at which an entry may be a page.
+    pub fn top_leaf(&self) -> u8 {
+        match self.mode {
+            Mode::Pml2 => 1 + u8::from(self.pse),
+            Mode::Pml3 => 2,
+            Mode::Pml4 | Mode::Pml5 => 2 + u8::from(self.page_1g),
+        }
+    }
+
     /// What the word `raw` of a table at `level` says to this CPU.
     pub fn read_word(&self, raw: u64, level: u8) -> Word {
         if raw & 1 == 0 {

@@ -25,7 +25,7 @@ pub mod tlb;
 use std::sync::Arc;
 
 use mm::frames::Boundary;
-use mm::{Features, Frame, FrameRun, Frames, Limits, MapError, MapRequest, Memory, PageFlags, PageMap, PageRange};
+use mm::{Features, Frame, FrameRun, Frames, MapError, MapRequest, Memory, PageFlags, PageMap, PageRange};
 use mm::{Paging, PagingRoutines, Stale, VirtAddr, Window, amd64, i686};
 
 use arena::Arena;
@@ -63,8 +63,8 @@ pub struct Machine {
 impl Machine {
     /// A machine with `frames` frames. They lie on both sides of 4 GiB if the CPU has more than 32 bits for them: roots
     /// belong below, the upper half of an entry is used above.
-    pub fn new(phys_bits: u32, frames: usize) -> Self {
-        let first = if phys_bits > 32 { 0xF_FFF8 } else { 0xF_F000 };
+    pub fn new(cpu: &Cpu, frames: usize) -> Self {
+        let first = if cpu.width() > 32 { 0xF_FFF8 } else { 0xF_F000 };
         let arena = Arc::new(Arena::new(first, frames));
         let all = FrameRun { first: Frame(first), count: frames as u64 };
         let runs: &[FrameRun] = if frames == 0 { &[] } else { &[all] };
@@ -129,16 +129,16 @@ impl Books {
     }
 }
 
-/// The CPU that these limits leave.
-pub fn cpu(mode: Mode, limits: &Limits) -> Cpu {
+/// The CPU that has these features, with everything switched on that it has. What the crate makes of them is not asked.
+pub fn cpu(mode: Mode, features: &Features) -> Cpu {
     Cpu {
         mode,
-        phys_bits: limits.phys_bits,
-        pse: limits.top_leaf >= 2,
-        pge: limits.global,
-        pat: limits.pat,
-        nxe: limits.no_execute,
-        page_1g: limits.top_leaf >= 3,
+        phys_bits: features.phys_bits,
+        pse: features.pse,
+        pge: features.pge,
+        pat: features.pat,
+        nxe: features.nx && mode != Mode::Pml2,
+        page_1g: features.page_1g,
         wp: true,
     }
 }
@@ -158,18 +158,17 @@ pub struct Booted {
 impl Booted {
     /// A machine with a CPU that has everything, and enough memory.
     pub fn full(mode: Mode) -> Self {
-        let limits = Limits::new(&routines(mode).info, &FULL);
-        Self::new(mode, routines(mode), limits, 256).expect("256 frames are enough")
+        Self::new(mode, &FULL, 256).expect("256 frames are enough")
     }
 
     /// A machine with `frames` frames that runs on an empty tree, if they suffice for one.
-    pub fn new(mode: Mode, routines: &'static PagingRoutines, limits: Limits, frames: usize) -> Option<Self> {
-        let mut machine = Machine::new(limits.phys_bits, frames);
-        let Ok(map) = PageMap::new(&mut machine.memory, Paging { routines, limits }) else {
+    pub fn new(mode: Mode, features: &Features, frames: usize) -> Option<Self> {
+        let cpu = cpu(mode, features);
+        let mut machine = Machine::new(&cpu, frames);
+        let Ok(map) = PageMap::new(&mut machine.memory, Paging::new(routines(mode), features)) else {
             machine.assert_all_home();
             return None;
         };
-        let cpu = cpu(mode, &limits);
         let tlb = machine.tlb(cpu, map.root());
         Some(Self { machine, map, cpu, tlb })
     }

@@ -9,7 +9,7 @@ use crate::machine::{FULL, cpu};
 const CACHES: [Cache; 4] = [Cache::WriteBack, Cache::WriteThrough, Cache::WriteCombining, Cache::Uncached];
 
 fn full<F: Format>(mode: Mode) -> Cpu {
-    cpu(mode, &Limits::new(&F::INFO, &FULL))
+    cpu(mode, &FULL)
 }
 
 /// The frames at which a page of `pages` frames may lie: the first ones, the last ones, and each single bit.
@@ -186,7 +186,7 @@ fn limits_leave_no_bit_that_the_cpu_reserves() {
                 let limits = Limits::new(&Pml4::INFO, &poor);
                 let flags = limits.effective(PageFlags { rights: Rights::from_bits_truncate(bits), cache });
                 let raw = Pml4::encode(Pte::Leaf(Frame(0xFF_FE00), flags), level);
-                let word = cpu(Mode::Pml4, &limits).read_word(raw, level);
+                let word = cpu(Mode::Pml4, &poor).read_word(raw, level);
                 assert!(matches!(word, Word::Page(0xF_FFE0_0000, ..)), "{raw:#x}: {word:?}");
                 assert_eq!(raw & 0x100, 0, "G without CR4.PGE");
             }

@@ -1,9 +1,9 @@
 //! Out of memory at every count of frames: a change is made, or it is not, and no frame is lost.
 
-use mm::{Limits, MapError, PageFlags, PageMap, PageRange, Rights, Stale, VirtAddr};
+use mm::{MapError, PageFlags, PageMap, PageRange, Rights, Stale, VirtAddr};
 
 use crate::machine::mmu::Mode;
-use crate::machine::{Booted, FULL, MODES, routines};
+use crate::machine::{Booted, FULL, MODES};
 
 /// What a script does, in an order in which each step finds what it needs.
 #[derive(Clone, Copy, Debug)]
@@ -60,8 +60,7 @@ fn carry_out(booted: &mut Booted, what: Do) -> Result<Option<Stale>, MapError> {
 
 /// Runs the script with `frames` frames; a step without enough of them is left out. How many steps that were.
 fn run_with(mode: Mode, frames: usize) -> Option<usize> {
-    let limits = Limits::new(&routines(mode).info, &FULL);
-    let mut booted = Booted::new(mode, routines(mode), limits, frames)?;
+    let mut booted = Booted::new(mode, &FULL, frames)?;
     let mut left_out = 0;
     for what in SCRIPT {
         let before = booted.bytes_of_tables();

@@ -1,6 +1,6 @@
 //! The kernel's own tree: what is in it, what is not, and what it refuses.
 
-use mm::{Cache, Frame, FrameRun, KernelMap, Layout, Limits, MapError, MapRequest, OwnedFrames, PageFlags, PageRange};
+use mm::{Cache, Frame, FrameRun, KernelMap, Layout, MapError, MapRequest, OwnedFrames, PageFlags, PageRange};
 use mm::{Paging, PhysAddr, Rights, Section, VirtAddr};
 
 use crate::machine::mmu::{Cpu, Leaf, Mode};
@@ -41,14 +41,14 @@ struct Kernel {
 }
 
 fn paging(mode: Mode) -> Paging {
-    Paging { routines: routines(mode), limits: Limits::new(&routines(mode).info, &FULL) }
+    Paging::new(routines(mode), &FULL)
 }
 
 fn build(mode: Mode, frames: usize) -> Result<Kernel, (Box<Machine>, MapError)> {
     let paging = paging(mode);
-    let mut machine = Machine::new(paging.limits.phys_bits, frames);
+    let mut machine = Machine::new(&cpu(mode, &FULL), frames);
     match KernelMap::build(&mut machine.memory, paging, sections(mode), RAM.into_iter()) {
-        Ok(map) => Ok(Kernel { machine, cpu: cpu(mode, &paging.limits), map }),
+        Ok(map) => Ok(Kernel { machine, cpu: cpu(mode, &FULL), map }),
         Err(error) => Err((Box::new(machine), error)),
     }
 }
@@ -289,7 +289,7 @@ fn a_twin_has_the_same_devices_at_the_same_place() {
         let text = kernel.map.map_constant(memory, "symbols", PhysAddr(0x20_0010), 0x1_0000).expect("room");
         let paging = paging(extended);
         let twin = kernel.map.twin(memory, paging, RAM.into_iter()).expect("there is room");
-        let twin = Kernel { machine: kernel.machine, cpu: cpu(extended, &paging.limits), map: twin };
+        let twin = Kernel { machine: kernel.machine, cpu: cpu(extended, &FULL), map: twin };
         let model = twin.model();
         let at = |va: VirtAddr| model.at(va.0 >> 12).map(|(frame, flags)| (frame, flags.cache));
         assert_eq!(at(apic), Some((0xFEE00, Cache::Uncached)), "{extended:?}");

@@ -1,9 +1,9 @@
 //! The largest pages that fit: which sizes a range comes to, before and after split and merge.
 
-use mm::{Features, Limits, PageFlags, PageRange, VirtAddr};
+use mm::{Features, PageFlags, PageRange, VirtAddr};
 
 use crate::machine::mmu::Mode;
-use crate::machine::{Booted, FULL, routines};
+use crate::machine::{Booted, FULL};
 
 /// (level, first address, frame) of every leaf.
 fn leaves(booted: &Booted) -> Vec<(u8, u64, u64)> {
@@ -17,7 +17,7 @@ fn sizes(booted: &Booted) -> [usize; 3] {
 }
 
 fn booted(mode: Mode, features: Features) -> Booted {
-    Booted::new(mode, routines(mode), Limits::new(&routines(mode).info, &features), 256).expect("enough frames")
+    Booted::new(mode, &features, 256).expect("enough frames")
 }
 
 /// Mode, CPU, (first address, pages, first frame), leaves at levels 1, 2 and 3.

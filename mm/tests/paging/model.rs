@@ -2,12 +2,12 @@
 //!
 //! `SEEDS=1000 cargo test -p mm --test paging random_programs` runs more of them.
 
-use mm::{Features, Limits};
+use mm::Features;
 
+use crate::machine::FULL;
 use crate::machine::mmu::Mode;
 use crate::machine::program::{Tally, run};
 use crate::machine::rng::Rng;
-use crate::machine::{FULL, routines};
 
 /// CPUs that lack one thing each, and one that lacks all.
 const CPUS: [(&str, Features); 9] = [
@@ -49,7 +49,7 @@ fn random_programs(mode: Mode) {
             if seed % 4 != 0 {
                 bytes[0] |= 0xC0;
             }
-            tally.add(run(mode, routines(mode), Limits::new(&routines(mode).info, &features), &bytes));
+            tally.add(run(mode, &features, &bytes));
         }
     }
     // A test that never gets anywhere would pass as well.

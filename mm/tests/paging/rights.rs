@@ -2,7 +2,7 @@
 //!
 //! `CASES=100000000 cargo test -p mm --test paging rights` tries that many a mode.
 
-use mm::{Limits, Mapping, PageMap, Paging, Rights, VirtAddr};
+use mm::{Mapping, PageMap, Paging, Rights, VirtAddr};
 
 use crate::machine::mmu::{Access, Cpu, Fault, Mode, Word};
 use crate::machine::rng::Rng;
@@ -26,7 +26,7 @@ fn permits(mapping: &Mapping, access: Access, wp: bool) -> bool {
 /// Puts random but valid entries on the way to `va`, from the root in frame `tables[0]` down; whether it leads to a page.
 fn lay_path(rng: &mut Rng, machine: &Machine, cpu: &Cpu, tables: &[u64], va: u64) {
     let bytes = cpu.mode.entry_bytes();
-    let phys_end = 1u64 << cpu.phys_bits;
+    let phys_end = 1u64 << cpu.width();
     for (level, table) in (1..=cpu.mode.levels()).rev().zip(tables) {
         let next = tables.get(tables.len() + 1 - usize::from(level)).copied();
         loop {
@@ -57,9 +57,8 @@ fn lay_path(rng: &mut Rng, machine: &Machine, cpu: &Cpu, tables: &[u64], va: u64
 fn the_walker_permits_what_the_cpu_permits() {
     let cases: u64 = std::env::var("CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(1_000_000);
     for mode in MODES {
-        let limits = Limits::new(&routines(mode).info, &FULL);
-        let paging = Paging { routines: routines(mode), limits };
-        let mut machine = Machine::new(limits.phys_bits, 16);
+        let paging = Paging::new(routines(mode), &FULL);
+        let mut machine = Machine::new(&cpu(mode, &FULL), 16);
         let map = PageMap::new(&mut machine.memory, paging).expect("there is room");
         let mut rng = Rng::new(11);
         let mut tables = vec![map.root().0];
@@ -74,7 +73,7 @@ fn the_walker_permits_what_the_cpu_permits() {
         let va = 0x0012_3000;
         let mut verdicts = [0u64; 2];
         for case in 0..cases / 6 {
-            let cpu = Cpu { wp: case % 2 == 0, ..cpu(mode, &limits) };
+            let cpu = Cpu { wp: case % 2 == 0, ..cpu(mode, &FULL) };
             lay_path(&mut rng, &machine, &cpu, &tables, va);
             let mapping = map.query(&machine.memory, VirtAddr(va));
             for access in accesses() {

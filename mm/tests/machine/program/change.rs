@@ -21,7 +21,7 @@ pub enum Change {
 impl Program {
     pub(super) fn map(&mut self, start: u64, pages: u64, frame: u8, flags: PageFlags) {
         let frame = self.frame(frame, start, pages);
-        let beyond = frame.checked_add(pages).is_none_or(|end| end > 1 << (self.limits.phys_bits - 12));
+        let beyond = frame.checked_add(pages).is_none_or(|end| end > 1 << (self.booted.cpu.width() - 12));
         let expected = match wrong_with(self.mode, start, pages) {
             Some(error) => Err(error),
             None if beyond => Err(MapError::BeyondPhys),

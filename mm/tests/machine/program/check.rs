@@ -34,7 +34,7 @@ impl Program {
         let scan = self.booted.machine.scan(&self.booted.cpu, self.booted.map.root());
         let mut model = Model::default();
         for (level, leaf) in &scan.leaves {
-            assert!(*level <= self.limits.top_leaf, "a leaf at level {level}, which the CPU has not");
+            assert!(*level <= self.booted.cpu.top_leaf(), "a leaf at level {level}, which the CPU has not");
             let flags = PageFlags { rights: leaf.rights(), cache: leaf.cache };
             model.push(leaf.start >> 12, Run { pages: leaf.bytes >> 12, frame: leaf.phys >> 12, flags });
         }

@@ -10,7 +10,7 @@ mod places;
 
 use std::collections::BTreeSet;
 
-use mm::{Cache, Limits, PageFlags, PagingRoutines, Rights, Stale};
+use mm::{Cache, Features, PageFlags, Rights, Stale};
 
 use super::Booted;
 use super::mmu::Mode;
@@ -19,15 +19,15 @@ use super::tlb::Answer;
 use change::Change;
 use places::{COUNTS, DELTAS, places};
 
-/// Runs the program `bytes` in `mode` on a CPU with these limits.
+/// Runs the program `bytes` in `mode` on a CPU with these features.
 ///
 /// # Panics
 /// If anything is not as the model, the manuals or the documentation say.
-pub fn run(mode: Mode, routines: &'static PagingRoutines, limits: Limits, bytes: &[u8]) -> Tally {
+pub fn run(mode: Mode, features: &Features, bytes: &[u8]) -> Tally {
     let Some((frames, steps)) = bytes.split_first() else { return Tally::default() };
     let frames = if *frames < 0x40 { usize::from(*frames) } else { usize::from(*frames) * 2 };
-    let Some(booted) = Booted::new(mode, routines, limits, frames) else { return Tally::default() };
-    let mut program = Program::new(booted, limits);
+    let Some(booted) = Booted::new(mode, features, frames) else { return Tally::default() };
+    let mut program = Program::new(booted);
     program.check_tree(0);
     for step in steps.chunks_exact(6) {
         program.step(step.try_into().expect("chunks of six"));
@@ -77,7 +77,6 @@ struct Held {
 struct Program {
     booted: Booted,
     mode: Mode,
-    limits: Limits,
     model: Model,
     held: Vec<Held>,
     /// Pages whose translations are watched, by address.
@@ -115,7 +114,7 @@ const PROBES: usize = 64;
 const TOKENS: usize = 4;
 
 impl Program {
-    fn new(booted: Booted, limits: Limits) -> Self {
+    fn new(booted: Booted) -> Self {
         let mode = booted.cpu.mode;
         let mut self_probes: Vec<u64> = Vec::new();
         for base in places(mode).iter().filter(|base| mode.is_canonical(**base)) {
@@ -129,7 +128,6 @@ impl Program {
         Self {
             booted,
             mode,
-            limits,
             model: Model::default(),
             held: Vec::new(),
             probes: Vec::new(),
@@ -182,7 +180,7 @@ impl Program {
     }
 
     fn frame(&self, choice: u8, start: u64, pages: u64) -> u64 {
-        let end = 1u64 << (self.limits.phys_bits - 12);
+        let end = 1u64 << (self.booted.cpu.width() - 12);
         let congruent = start >> 12 & 0x3_FFFF;
         match choice % 12 {
             0..=3 => congruent,
