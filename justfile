@@ -35,7 +35,7 @@ run-x86_64-noxpa: iso
     tools/run x86_64 auto-noxpa
 
 # Run every check and every test
-test: lint test-host build iso test-boot
+test: lint test-host build iso test-bochs test-boot
 
 # Test on this machine what needs no CPU of its own: tables, frames, prompt, parsing
 test-host:
@@ -49,6 +49,10 @@ test-boot *ROWS: iso
 # Break mm in every way on the list, one at a time, and check that the test named there notices; words pick titles
 mutants *TITLES:
     tools/mutants {{TITLES}}
+
+# Run the self-tests on Bochs, which refuses what QEMU lets pass
+test-bochs: iso
+    tools/test-bochs
 
 # Measure what the design promises about speed
 bench:
