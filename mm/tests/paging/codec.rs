@@ -8,7 +8,7 @@ use crate::machine::{FULL, cpu};
 
 const CACHES: [Cache; 4] = [Cache::WriteBack, Cache::WriteThrough, Cache::WriteCombining, Cache::Uncached];
 
-fn full<F: Format>(mode: Mode) -> Cpu {
+fn full(mode: Mode) -> Cpu {
     cpu(mode, &FULL)
 }
 
@@ -27,7 +27,7 @@ fn rights<F: Format>() -> impl Iterator<Item = Rights> {
 }
 
 fn law<F: Format>(mode: Mode) {
-    let cpu = full::<F>(mode);
+    let cpu = full(mode);
     let mut leaves = 0;
     for level in 1..=F::INFO.top_leaf {
         for frame in edge_frames(F::INFO.phys_bits, 1 << (mode.shift(level) - 12)) {
@@ -135,7 +135,7 @@ fn every_bit_is_where_the_manual_draws_it() {
 
 /// Whatever a word says to the CPU it says to the crate.
 fn any_word<F: Format>(mode: Mode) {
-    let cpu = full::<F>(mode);
+    let cpu = full(mode);
     let mut rng = Rng::new(7);
     let mut accepted = 0;
     for _ in 0..200_000 {
