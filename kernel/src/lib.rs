@@ -14,6 +14,7 @@
 
 extern crate alloc;
 
+mod audit;
 mod console;
 pub mod log;
 mod machine;
@@ -36,6 +37,7 @@ use console::Console;
 pub fn start(mut machine: Machine) -> ! {
     let mut console = Console(machine.platform);
     take_stock(&machine);
+    audit::at_boot(&mut console, &machine);
     // A console that fails has nobody to complain to.
     let _ = ready(&mut console, &machine);
     if machine.boot.selftest {

@@ -1,7 +1,9 @@
 //! An address space: a root, and the routines that know how to read it.
 
 use crate::routines::{Report, Step};
-use crate::{Frame, Holes, MapError, MapRequest, Mapping, Memory, PageFlags, PageRange, Paging, Seen, Stale, VirtAddr};
+use crate::{
+    Frame, Holes, MapError, MapRequest, Mapping, Memory, PageFlags, PageRange, Paging, RawEntry, Seen, Stale, VirtAddr,
+};
 
 /// One tree of page tables. It owns its tables; what its leaves map belongs to whoever mapped it.
 ///
@@ -102,6 +104,11 @@ impl PageMap {
     /// Every table and leaf, in the order of addresses.
     pub fn visit(&self, memory: &Memory, each: &mut dyn FnMut(Seen)) {
         (self.paging.routines.visit)(memory, self.root, each);
+    }
+
+    /// Every present entry word by word, wrong ones included.
+    pub fn entries(&self, memory: &Memory, each: &mut dyn FnMut(RawEntry)) {
+        (self.paging.routines.entries)(memory, self.root, each);
     }
 
     /// Gives all tables back.

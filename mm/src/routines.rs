@@ -4,7 +4,7 @@
 //! it, so that picking the mode at run time costs nothing that can be measured.
 
 use crate::{Family, Features, Format, Frame, FrameRun, Level, Limits, MapError, Memory, PageFlags};
-use crate::{PageRange, PagingInfo, PhysAddr, Pte, Rights, Stale, VirtAddr, walk};
+use crate::{PageRange, PagingInfo, PhysAddr, Pte, RawEntry, Rights, Stale, VirtAddr, walk};
 
 /// What to map where: the pages of `range`, in order, onto the frames from `first` on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -123,6 +123,9 @@ pub struct PagingRoutines {
     /// Every table and leaf in the order of addresses, each table before what it maps.
     pub visit: fn(&Memory, Frame, &mut dyn FnMut(Seen)),
 
+    /// Every present entry word by word, wrong ones included, each before what it leads to.
+    pub entries: fn(&Memory, Frame, &mut dyn FnMut(RawEntry)),
+
     /// Gives every table of the tree back, the root included. What the leaves map is not touched.
     ///
     /// Safe to call, but the caller sees to it that no CPU uses the tree: see [`PageMap::free`](crate::PageMap::free).
@@ -144,6 +147,7 @@ impl PagingRoutines {
             query: walk::query::<F>,
             path: walk::path::<F>,
             visit: walk::visit::<F>,
+            entries: walk::entries::<F>,
             free: walk::free::<F>,
         }
     }

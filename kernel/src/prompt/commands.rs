@@ -6,7 +6,7 @@ use mm::VirtAddr;
 
 use super::{usage, words};
 use crate::console::Console;
-use crate::{Machine, selftest, show};
+use crate::{Machine, audit, selftest, show};
 
 /// One command.
 struct Command {
@@ -18,7 +18,7 @@ struct Command {
     run: fn(&mut Console, &mut Machine, &[&str]) -> fmt::Result,
 }
 
-const COMMANDS: [Command; 11] = [
+const COMMANDS: [Command; 12] = [
     Command { name: "help", arguments: "[COMMAND]", does: "Lists the commands, or tells about one.", run: help },
     Command {
         name: "paging",
@@ -45,6 +45,12 @@ const COMMANDS: [Command; 11] = [
         run: |console, machine, _| show::maps(console, machine),
     },
     Command { name: "walk", arguments: "ADDR", does: "Follows one address through the live tables.", run: walk },
+    Command {
+        name: "audit",
+        arguments: "",
+        does: "Looks for what must not be in the live tables, word by word.",
+        run: |console, machine, _| audit::report(console, machine),
+    },
     Command {
         name: "selftest",
         arguments: "[NAME]",

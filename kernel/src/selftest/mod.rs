@@ -3,6 +3,7 @@
 //! Each leaves everything as it found it, frames included. A test that this machine cannot show anything with says why
 //! it was skipped and is not counted.
 
+mod audit;
 mod cache;
 mod exhaustion;
 mod frames;
@@ -18,6 +19,7 @@ use core::fmt::{self, Write};
 use mm::{MapError, VirtAddr};
 
 use crate::Machine;
+use crate::audit::What;
 use crate::console::Console;
 
 /// How a test ended that did not fail.
@@ -36,6 +38,8 @@ enum Failure {
     NotAt(&'static str, VirtAddr),
     /// A change that should have worked was refused.
     Refused(&'static str, MapError),
+    /// The audit did not find this, planted there.
+    NotFound(What, VirtAddr),
     /// Frames were lost, or came from nowhere.
     Lost { before: u64, after: u64 },
 }
@@ -45,7 +49,7 @@ type Verdict = Result<Outcome, Failure>;
 /// A test's name, and the test.
 type Test = (&'static str, fn(&mut Machine) -> Verdict);
 
-const TESTS: [Test; 17] = [
+const TESTS: [Test; 18] = [
     ("frames.pairs", frames::pairs),
     ("frames.refusals", frames::refusals),
     ("frames.exhaustion", frames::exhaustion),
@@ -60,6 +64,7 @@ const TESTS: [Test; 17] = [
     ("rights.w_xor_x", rights::w_xor_x),
     ("rights.kernel_half", rights::kernel_half),
     ("rights.constants", rights::constants),
+    ("audit.finds_what_is_planted", audit::finds_what_is_planted),
     ("cache.devices", cache::devices),
     ("memory.high", high::beyond_aperture),
     ("lift.hundred_times", lift::hundred_times),
@@ -112,6 +117,7 @@ impl fmt::Display for Failure {
             Failure::Not(what) => write!(f, "not so: {what}"),
             Failure::NotAt(what, at) => write!(f, "not so at {at:#x}: {what}"),
             Failure::Refused(what, error) => write!(f, "{what}: {error}"),
+            Failure::NotFound(what, at) => write!(f, "planted at {at:#x} and not found: {what}"),
             Failure::Lost { before, after } => write!(f, "{before} frames were free before, {after} are now"),
         }
     }

@@ -22,7 +22,7 @@ impl KernelMap {
     ///
     /// # Errors
     /// [`MapError::NotOffered`] for write-back (a device is not memory); [`MapError::NoMemory`] if the dynamic
-    /// region is used up; else as [`PageMap::map`].
+    /// region is used up; else as [`PageMap::map`](crate::PageMap::map).
     pub fn map_device(
         &mut self,
         memory: &mut Memory,
@@ -41,7 +41,7 @@ impl KernelMap {
     /// it is when the mode changes.
     ///
     /// # Errors
-    /// [`MapError::NoMemory`] if the dynamic region is used up; else as [`PageMap::map`].
+    /// [`MapError::NoMemory`] if the dynamic region is used up; else as [`PageMap::map`](crate::PageMap::map).
     pub fn map_constant(
         &mut self,
         memory: &mut Memory,

@@ -161,6 +161,11 @@ impl KernelMap {
         unsafe { self.map.free(memory) };
     }
 
+    /// Whether a CPU runs on this tree.
+    pub const fn is_live(&self) -> bool {
+        self.live
+    }
+
     /// The tree, to read.
     pub const fn tables(&self) -> &PageMap {
         &self.map

@@ -7,7 +7,7 @@ impl KernelMap {
     /// Maps user pages.
     ///
     /// # Errors
-    /// [`MapError::NotOffered`] outside the user region, else as [`PageMap::map`].
+    /// [`MapError::NotOffered`] outside the user region, else as [`PageMap::map`](crate::PageMap::map).
     pub fn map_user(&mut self, memory: &mut Memory, request: &MapRequest) -> Result<(), MapError> {
         self.in_user(request.range)?;
         self.map.map(memory, request)
@@ -16,7 +16,7 @@ impl KernelMap {
     /// Unmaps user pages, all of which must be mapped.
     ///
     /// # Errors
-    /// [`MapError::NotOffered`] outside the user region, else as [`PageMap::unmap`].
+    /// [`MapError::NotOffered`] outside the user region, else as [`PageMap::unmap`](crate::PageMap::unmap).
     pub fn unmap_user(&mut self, memory: &mut Memory, range: PageRange, report: Report) -> Result<Stale, MapError> {
         self.in_user(range)?;
         self.map.unmap(memory, range, report)
@@ -25,7 +25,7 @@ impl KernelMap {
     /// Changes what user pages permit.
     ///
     /// # Errors
-    /// [`MapError::NotOffered`] outside the user region, else as [`PageMap::protect`].
+    /// [`MapError::NotOffered`] outside the user region, else as [`PageMap::protect`](crate::PageMap::protect).
     pub fn protect_user(&mut self, memory: &mut Memory, range: PageRange, flags: PageFlags) -> Result<Stale, MapError> {
         self.in_user(range)?;
         self.map.protect(memory, range, flags)
@@ -34,7 +34,7 @@ impl KernelMap {
     /// Joins user pages into the largest that fit.
     ///
     /// # Errors
-    /// [`MapError::NotOffered`] outside the user region, else as [`PageMap::merge`].
+    /// [`MapError::NotOffered`] outside the user region, else as [`PageMap::merge`](crate::PageMap::merge).
     pub fn merge_user(&mut self, memory: &mut Memory, range: PageRange) -> Result<Stale, MapError> {
         self.in_user(range)?;
         self.map.merge(memory, range)

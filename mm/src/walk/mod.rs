@@ -9,13 +9,17 @@
 //! tree and cannot fail.
 
 mod change;
+mod entries;
 mod map;
 mod read;
 mod reshape;
 mod root;
 mod unmap;
 
+pub use entries::RawEntry;
+
 pub(crate) use change::protect;
+pub(crate) use entries::entries;
 pub(crate) use map::map;
 pub(crate) use read::{path, query, visit};
 pub(crate) use reshape::{merge, split, trim};
