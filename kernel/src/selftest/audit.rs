@@ -1,7 +1,7 @@
 //! The audit: it has to find what is planted for it, each kind by its name, and nothing else.
 
 use mm::{Frame, Level, MemoryMap, Rights, VirtAddr};
-use mm::{FrameRun, Frames, KernelMap, MapRequest, Memory, OwnedFrames, PAGE_SHIFT, PageFlags, PageRange, Pte};
+use mm::{Frames, KernelMap, MapRequest, Memory, OwnedFrames, PAGE_SHIFT, PageFlags, PageRange, Pte};
 
 use super::{Failure, Named, Outcome, Verdict, expect};
 use crate::Machine;
@@ -24,7 +24,7 @@ const NOT_RAM: Frame = Frame(0xB8);
 
 /// A tree like the live one, and what auditing it takes.
 struct Garden<'a> {
-    twin: KernelMap,
+    twin: &'a mut KernelMap,
     memory: &'a mut Memory,
     memory_map: &'a MemoryMap<'static>,
     room: OwnedFrames,
@@ -36,40 +36,38 @@ pub fn finds_what_is_planted(machine: &mut Machine) -> Verdict {
     let paging = *machine.map.tables().paging();
     let ram = machine.memory_map.ram_runs();
     let mut twin = machine.map.twin(memory, paging, ram).named("build a tree like the live one")?;
-    let verdict = match memory.take(0, Frames::ANYWHERE).named("take a frame") {
-        Ok(page) => {
-            let planted = prepare(machine, &mut twin, memory, &page);
+    let verdict = match prepare(&mut twin, memory) {
+        Ok((page, room)) => {
+            let mut garden = Garden { twin: &mut twin, memory, memory_map: &machine.memory_map, room };
+            let verdict = garden.plant_all();
+            let room = garden.room;
+            memory.put(room);
             memory.put(page);
-            planted
+            verdict
         }
         Err(failure) => Err(failure),
     };
-    let Ok(room) = verdict else {
-        twin.free(memory, machine.platform.mmu());
-        return verdict.map(|_| Outcome::Passed);
-    };
-    let mut garden = Garden { twin, memory, memory_map: &machine.memory_map, room };
-    let verdict = garden.plant_all();
-    let Garden { twin, memory, room, .. } = garden;
-    memory.put(room);
     twin.free(memory, machine.platform.mmu());
     verdict.map(|()| Outcome::Passed)
 }
 
-/// Maps a page for ring 3, which nobody finds fault with, and takes room for the audit's list.
-fn prepare(
-    machine: &Machine,
-    twin: &mut KernelMap,
-    memory: &mut Memory,
-    page: &OwnedFrames,
-) -> Result<OwnedFrames, Failure> {
-    let FrameRun { first, .. } = page.run();
-    let flags = PageFlags::new(Rights::USER);
-    twin.map_user(memory, &MapRequest { range: PageRange::new(USER, 1), first, flags }).named("map a user page")?;
-    let _ = machine;
-    let tables = audit::count_tables(twin, memory);
-    // One more for a table that is planted.
-    audit::room(memory, tables + 1).ok_or(Failure::Not("there is memory for the audit's list"))
+/// Maps a page for ring 3, which nobody finds fault with. Returns its frame, and room for the audit's list.
+fn prepare(twin: &mut KernelMap, memory: &mut Memory) -> Result<(OwnedFrames, OwnedFrames), Failure> {
+    let page = memory.take(0, Frames::ANYWHERE).named("take a frame")?;
+    let request =
+        MapRequest { range: PageRange::new(USER, 1), first: page.run().first, flags: PageFlags::new(Rights::USER) };
+    let room = twin.map_user(memory, &request).named("map a user page").and_then(|()| {
+        // One more for a table that is planted.
+        let tables = audit::count_tables(twin, memory) + 1;
+        audit::room(memory, tables).ok_or(Failure::Not("there is memory for the audit's list"))
+    });
+    match room {
+        Ok(room) => Ok((page, room)),
+        Err(failure) => {
+            memory.put(page);
+            Err(failure)
+        }
+    }
 }
 
 impl Garden<'_> {
