@@ -1,0 +1,181 @@
+//! Strata: through the routine table, as the kernel does, and by direct generic calls to see what the table costs.
+
+use std::hint::black_box;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+
+use mm::{
+    Features, Format, Frame, FrameRun, Frames, Holes, Limits, MapError, MapRequest, Memory, PageFlags, PageRange,
+    PagingRoutines, PhysAddr, Rights, Stale, VirtAddr, Window,
+};
+
+use super::{AMD64, PageTables, Shape, i686};
+use crate::arena;
+
+/// pml4 through its table.
+pub type Pml4 = Tree<mm::Pml4, true>;
+/// pml4 by direct calls.
+pub type Pml4Direct = Tree<mm::Pml4, false>;
+/// pml5 through its table.
+pub type Pml5 = Tree<mm::Pml5, true>;
+/// pml3 through its table.
+pub type Pml3 = Tree<mm::Pml3, true>;
+/// pml2 through its table.
+pub type Pml2 = Tree<mm::Pml2, true>;
+
+/// A tree in the format `F`, its routines called through a table that the compiler does not know if `TABLE`.
+pub struct Tree<F: Format, const TABLE: bool> {
+    memory: ManuallyDrop<Memory>,
+    root: Frame,
+    limits: Limits,
+    routines: &'static PagingRoutines,
+    frames: u64,
+    format: PhantomData<F>,
+}
+
+trait Table {
+    const ROUTINES: PagingRoutines;
+}
+
+impl<F: Format> Table for F {
+    const ROUTINES: PagingRoutines = PagingRoutines::of::<F>();
+}
+
+const WRITABLE: PageFlags = PageFlags::new(Rights::WRITE.union(Rights::USER));
+const READ_ONLY: PageFlags = PageFlags::new(Rights::USER);
+
+/// Frames that hold the allocator's own words.
+const METADATA: u64 = 16;
+
+fn memory() -> Memory {
+    let words = METADATA as usize * arena::FRAME / 8;
+    // SAFETY: the first frames of the arena, which only this allocator uses until the arena is reset.
+    let metadata = unsafe { std::slice::from_raw_parts_mut(arena::base().cast(), words) };
+    let all = FrameRun { first: PhysAddr(arena::FIRST).frame(), count: arena::FRAMES as u64 };
+    let free = FrameRun::between(all.first.offset(METADATA), all.end());
+    let Ok(frames) = Frames::new(&[free], &[], metadata) else { panic!("the metadata's frames suffice") };
+    // SAFETY: the arena shows these frames for as long as the process lives.
+    Memory { window: unsafe { Window::new(arena::base(), all) }, frames }
+}
+
+fn done<T>(result: Result<T, MapError>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn range(va: u64, pages: usize) -> PageRange {
+    PageRange::new(VirtAddr(va), pages as u64)
+}
+
+impl<F: Format, const TABLE: bool> Tree<F, TABLE> {
+    /// The table: for direct calls one that the compiler sees through.
+    #[inline(always)]
+    fn routines(&self) -> &'static PagingRoutines {
+        if TABLE { self.routines } else { const { &<F as Table>::ROUTINES } }
+    }
+
+    #[inline(always)]
+    fn put(&mut self, va: u64, pages: usize, pa: u64) {
+        let request = MapRequest { range: range(va, pages), first: PhysAddr(pa).frame(), flags: WRITABLE };
+        done((self.routines().map)(&mut self.memory, self.root, &self.limits, &request));
+    }
+
+    /// No CPU has used the tree, so there is nothing to flush: what every other contestant leaves out, too.
+    #[inline(always)]
+    fn forget(&mut self, stale: Stale) {
+        // SAFETY: the root was never loaded.
+        unsafe { stale.forget(&mut self.memory) };
+    }
+}
+
+impl<F: Format, const TABLE: bool> PageTables for Tree<F, TABLE> {
+    const SHAPE: Shape = if F::INFO.va_bits == 32 { i686(F::INFO.shift(2)) } else { AMD64 };
+
+    fn new() -> Self {
+        let info = &F::INFO;
+        let features =
+            Features { pse: true, pae: true, pge: true, pat: true, nx: true, page_1g: true, la57: true, phys_bits: 52 };
+        let mut memory = memory();
+        let (frames, limits) = (memory.frames.free_frames(), Limits::new(info, &features));
+        let routines = black_box(const { &<F as Table>::ROUTINES });
+        let root = done((routines.new_root)(&mut memory, &limits));
+        Self { memory: ManuallyDrop::new(memory), root, limits, routines, frames, format: PhantomData }
+    }
+
+    #[inline(never)]
+    fn map(&mut self, va: u64, pa: u64) {
+        self.put(va, 1, pa);
+    }
+
+    #[inline(never)]
+    fn map_large(&mut self, va: u64, pa: u64, shift: u32) {
+        self.put(va, 1 << (shift - 12), pa);
+    }
+
+    #[inline(never)]
+    fn translate(&self, va: u64) -> u64 {
+        match (self.routines().query)(&self.memory, self.root, VirtAddr(va)) {
+            Some(mapping) => mapping.frame.start().0 + (va - mapping.start.0),
+            None => 0,
+        }
+    }
+
+    #[inline(never)]
+    fn unmap(&mut self, va: u64) {
+        let stale = done((self.routines().unmap)(&mut self.memory, self.root, range(va, 1), Holes::Refuse, None));
+        self.forget(stale);
+    }
+
+    #[inline(never)]
+    fn protect(&mut self, va: u64) {
+        let limits = &self.limits;
+        let stale = done((self.routines().protect)(&mut self.memory, self.root, limits, range(va, 1), READ_ONLY));
+        self.forget(stale);
+    }
+
+    #[inline(never)]
+    fn map_range(&mut self, va: u64, pa: u64, pages: usize) {
+        self.put(va, pages, pa);
+    }
+
+    #[inline(never)]
+    fn map_list(&mut self, _va: u64, _frames: &[u64]) -> bool {
+        false
+    }
+
+    #[inline(never)]
+    fn unmap_range(&mut self, va: u64, pages: usize) {
+        let stale = done((self.routines().unmap)(&mut self.memory, self.root, range(va, pages), Holes::Skip, None));
+        self.forget(stale);
+    }
+
+    #[inline(never)]
+    fn unmap_range_frames(&mut self, va: u64, pages: usize) -> Option<u64> {
+        let mut sum: u64 = 0;
+        let mut report = |run: FrameRun| {
+            (0..run.count).for_each(|n| sum = sum.wrapping_add(run.first.0 + n));
+        };
+        let (range, report) = (range(va, pages), Some(&mut report as &mut dyn FnMut(FrameRun)));
+        let stale = done((self.routines().unmap)(&mut self.memory, self.root, range, Holes::Refuse, report));
+        self.forget(stale);
+        Some(sum)
+    }
+
+    #[inline(never)]
+    fn protect_range(&mut self, va: u64, pages: usize) {
+        let (limits, range) = (&self.limits, range(va, pages));
+        let stale = done((self.routines().protect)(&mut self.memory, self.root, limits, range, READ_ONLY));
+        self.forget(stale);
+    }
+
+    #[inline(never)]
+    fn destroy(mut self) {
+        (self.routines().free)(&mut self.memory, self.root);
+    }
+
+    fn tables(&self) -> u64 {
+        self.frames - self.memory.frames.free_frames()
+    }
+}
