@@ -28,6 +28,9 @@ pub(crate) mod bit {
     /// Above level 1: this is a leaf.
     pub const PAGE_SIZE: u64 = 1 << 7;
     pub const GLOBAL: u64 = 1 << 8;
+    /// Software's own, in an entry that names a table of level 1: every page below is mapped. Where it is clear, some may
+    /// not be.
+    pub const FULL: u64 = 1 << 9;
     pub const NO_EXECUTE: u64 = 1 << 63;
 
     /// The PAT bit changes its place: 7 says "leaf" above level 1, so there it is 12.
@@ -47,9 +50,6 @@ pub trait Format: 'static {
 
     /// The shape.
     const INFO: PagingInfo;
-
-    /// The shape, as a token that outlives the walk refers to it.
-    const SHAPE: &'static PagingInfo = &Self::INFO;
 
     /// The bits of an entry that hold a frame's address.
     const ADDRESS: u64 = (u64::MAX >> (64 - Self::INFO.phys_bits)) & !(crate::PAGE_SIZE - 1);

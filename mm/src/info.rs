@@ -101,6 +101,11 @@ impl PagingInfo {
         if self.va_bits == 32 { VirtAddr(0xC000_0000) } else { self.canonicalise(1 << (self.va_bits - 1)) }
     }
 
+    /// The address after the user half.
+    pub(crate) const fn user_end(&self) -> u64 {
+        self.masked(self.kernel_half())
+    }
+
     /// Says what is wrong with a range, if anything: empty, misaligned, wrapping, not canonical, in both
     /// halves, or in the self-map.
     ///

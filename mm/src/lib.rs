@@ -31,8 +31,8 @@
 //! may do it. Physical addresses are `u64` everywhere: PAE exists.
 //!
 //! Unsafe code stands where memory is touched and nowhere else: `entry` (a word), `window` (a frame's address),
-//! `walk` (a table), `chain` (a list inside frames), `memory` (zeroing), `kernel_map` (looking through the live
-//! tables).
+//! `walk` (a table), `chain` and `trees` (lists inside frames), `memory` (zeroing), `kernel_map` (looking through the
+//! live tables).
 #![cfg_attr(not(test), no_std)]
 
 mod addr;
@@ -56,12 +56,12 @@ pub mod reserved;
 mod routines;
 mod select;
 mod stale;
+mod trees;
 mod walk;
 mod window;
 mod words;
 
 pub use addr::{Frame, FrameRun, PAGE_SHIFT, PAGE_SIZE, PageRange, PhysAddr, VirtAddr};
-pub use chain::Chain;
 pub use entry::{Entry, Half, Halves};
 pub use error::MapError;
 pub use flags::{Cache, PAT, PageFlags, Rights};

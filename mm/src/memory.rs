@@ -32,6 +32,12 @@ impl Memory {
         self.zeroed(self.window.frames().end().min(ROOT_END))
     }
 
+    /// A frame inside the window, with whatever was in it.
+    #[inline]
+    pub(crate) fn unwritten(&mut self) -> Result<Frame, MapError> {
+        self.frames.alloc(0, self.window.frames().end()).map_err(|_| MapError::NoMemory)
+    }
+
     fn zeroed(&mut self, below: Frame) -> Result<Frame, MapError> {
         let frame = self.frames.alloc(0, below).map_err(|_| MapError::NoMemory)?;
         // SAFETY: the allocator has just made the frame ours alone, and `at` checked that the window shows it.
@@ -70,6 +76,7 @@ impl Memory {
     ///
     /// # Panics
     /// If the frame is free already: two owners of one page table is a state in which nothing is safe.
+    #[inline]
     pub fn give_back(&mut self, frame: Frame) {
         if let Err(error) = self.frames.free(frame, 0) {
             panic!("page table {frame} given back: {error}");

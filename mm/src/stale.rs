@@ -1,6 +1,8 @@
 //! What a change leaves behind in the CPU's caches, and the duty to flush it.
 
-use crate::{Chain, Frame, Level, Memory, PAGE_SIZE, PageRange, PagingInfo, VirtAddr};
+use crate::chain::Chain;
+use crate::trees::Trees;
+use crate::{Format, Frame, Level, Memory, PAGE_SIZE, PageRange, PagingInfo, VirtAddr, walk};
 
 /// The part of a CPU that remembers translations. `arch` implements it with `invlpg` and CR3; the tests
 /// implement it with a TLB that remembers everything it may.
@@ -29,7 +31,7 @@ const FLUSH_ALL_BEYOND: u64 = 33;
 /// of the table, or of the large page, that it named is stale as well.
 #[must_use = "the CPU goes on using the old translations until they are flushed"]
 pub struct Stale {
-    info: &'static PagingInfo,
+    format: &'static StaleFormat,
     range: PageRange,
     /// The smallest piece of the range that one changed entry covers, in 4 KiB pages: one INVLPG drops a page
     /// of any size.
@@ -37,16 +39,25 @@ pub struct Stale {
     /// The highest level at which an entry was changed.
     level: Level,
     global: bool,
-    /// Tables without entries.
+    /// Tables of level 1 whose pages are mapped no more.
     tables: Chain,
-    /// Tables whose pages are mapped by one large page now: a CPU that still walks them finds them as they were.
-    merged: Chain,
+    /// Whole subtrees, and tables whose pages are mapped by one large page now: a CPU that still walks them finds them
+    /// as they were.
+    trees: Trees,
+}
+
+/// What a token has to know of the format long after the walk is over.
+struct StaleFormat {
+    info: PagingInfo,
+    give_back: fn(&mut Memory, Frame, Level),
 }
 
 impl Stale {
-    pub(crate) const fn new(info: &'static PagingInfo, range: PageRange) -> Self {
-        let (tables, merged) = (Chain::new(), Chain::of_full_tables());
-        Self { info, range, stride: u64::MAX, level: 1, global: false, tables, merged }
+    #[inline]
+    pub(crate) fn new<F: Format>(range: PageRange) -> Self {
+        let format = const { &StaleFormat { info: F::INFO, give_back: walk::free_tree::<F> } };
+        let (tables, trees) = (Chain::new(), Trees::new());
+        Self { format, range, stride: u64::MAX, level: 1, global: false, tables, trees }
     }
 
     /// Notes that an entry at `level`, to which `pages` of the range belong, was changed.
@@ -63,17 +74,21 @@ impl Stale {
         self.level = if level > self.level { level } else { self.level };
     }
 
-    /// Takes an empty table that has just been unlinked from an entry at `level`, to which `pages` of the range
-    /// belong.
-    pub(crate) fn hold(&mut self, memory: &Memory, table: Frame, level: Level, pages: u64) {
-        self.note(level, pages, false);
-        self.tables.push(memory, table);
+    /// Takes a table of `level` that has just been unlinked, with all below it, `tables` tables in all. The CPU may use
+    /// any page of it still, and what the self-map shows of it.
+    pub(crate) fn hold(&mut self, memory: &Memory, table: Frame, level: Level, tables: u64) {
+        self.note_level(level + 1);
+        if level == 1 {
+            self.tables.push(memory, table);
+        } else {
+            self.trees.push(memory, table, level, tables);
+        }
     }
 
-    /// Takes a table in whose place a large page has just been put.
+    /// Takes a table of `level` in whose place a large page has just been put.
     pub(crate) fn hold_merged(&mut self, memory: &Memory, table: Frame, level: Level) {
-        self.note_level(level);
-        self.merged.push(memory, table);
+        self.note_level(level + 1);
+        self.trees.push(memory, table, level, 1);
     }
 
     /// The pages whose translations may be stale.
@@ -88,7 +103,7 @@ impl Stale {
 
     /// How many page tables wait to be given back.
     pub const fn tables_held(&self) -> u64 {
-        self.tables.len() + self.merged.len()
+        self.tables.len() + self.trees.tables()
     }
 
     /// Flushes what is stale on this CPU and then gives the tables back to `memory`.
@@ -101,7 +116,7 @@ impl Stale {
                 let va = self.range.start.offset(n * stride * PAGE_SIZE);
                 mmu.flush_page(va);
                 for level in 1..self.level {
-                    mmu.flush_page(self.info.entry_address(va, level));
+                    mmu.flush_page(self.format.info.entry_address(va, level));
                 }
             }
         } else if self.global {
@@ -117,12 +132,23 @@ impl Stale {
     /// # Safety
     /// No CPU has walked the tables since they were last flushed as a whole: the root was never loaded
     /// into CR3, or is loaded no more and its address space has been flushed.
+    #[inline]
     pub unsafe fn forget(self, memory: &mut Memory) {
         self.give_back(memory);
     }
 
+    #[inline]
     fn give_back(self, memory: &mut Memory) {
+        if self.tables_held() > 0 {
+            self.give_tables_back(memory);
+        }
+    }
+
+    #[cold]
+    fn give_tables_back(mut self, memory: &mut Memory) {
         self.tables.give_back(memory);
-        self.merged.give_back(memory);
+        while let Some((frame, level)) = self.trees.pop(memory) {
+            (self.format.give_back)(memory, frame, level);
+        }
     }
 }

@@ -8,7 +8,10 @@ use crate::{Frame, FrameRun, PAGE_SHIFT, PhysAddr};
 /// walker stays generic in the format alone.
 pub struct Window {
     base: *mut u8,
-    frames: FrameRun,
+    /// The physical address of the first frame, and how many bytes are shown: in bytes, because that is what entries
+    /// hold, so that a walk goes from an entry to a pointer by a subtraction and an addition.
+    start: u64,
+    bytes: u64,
 }
 
 // SAFETY: the window owns no thread-bound state; who may touch which frame is decided by who owns the frame.
@@ -22,12 +25,12 @@ impl Window {
     /// place behind `base` for as long as the window lives, and Rust references into it are made by its owner
     /// alone.
     pub const unsafe fn new(base: *mut u8, frames: FrameRun) -> Self {
-        Self { base, frames }
+        Self { base, start: frames.first.start().0, bytes: frames.count << PAGE_SHIFT }
     }
 
     /// The frames it shows.
     pub const fn frames(&self) -> FrameRun {
-        self.frames
+        FrameRun { first: PhysAddr(self.start).frame(), count: self.bytes >> PAGE_SHIFT }
     }
 
     /// Where `frame` lies.
@@ -37,8 +40,9 @@ impl Window {
     /// entry was corrupted, and nothing that is read there could be trusted.
     #[inline]
     pub fn at(&self, frame: Frame) -> *mut u8 {
-        assert!(self.frames.contains(frame), "a page table outside the window");
-        self.base.wrapping_add(((frame.0 - self.frames.first.0) as usize) << PAGE_SHIFT)
+        let offset = frame.start().0.wrapping_sub(self.start);
+        assert!(offset < self.bytes, "a page table outside the window");
+        self.base.wrapping_add(offset as usize)
     }
 
     /// The frame that is shown at `at`, which must be the first byte of one.
@@ -47,8 +51,8 @@ impl Window {
     /// If the window shows no frame there.
     pub fn frame_at(&self, at: *const u8) -> Frame {
         let bytes = (at as usize).wrapping_sub(self.base as usize);
-        let frame = self.frames.first.offset(bytes as u64 >> PAGE_SHIFT);
-        assert!(self.frames.contains(frame), "an address outside the window");
+        let frame = self.frames().first.offset(bytes as u64 >> PAGE_SHIFT);
+        assert!(self.frames().contains(frame), "an address outside the window");
         frame
     }
 
@@ -56,6 +60,6 @@ impl Window {
     pub fn byte(&self, address: PhysAddr) -> Option<*mut u8> {
         let frame = address.frame();
         let offset = (address.0 - frame.start().0) as usize;
-        self.frames.contains(frame).then(|| self.at(frame).wrapping_add(offset))
+        self.frames().contains(frame).then(|| self.at(frame).wrapping_add(offset))
     }
 }

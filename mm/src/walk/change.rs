@@ -3,11 +3,55 @@
 use super::map::{effective, take};
 use super::reshape::{split_entry, tables_to_split};
 use super::unmap::all_mapped;
-use super::{Pages, Table};
+use super::{One, Pages, Table};
+use crate::chain::Chain;
 use crate::format::bit;
-use crate::{Chain, Format, Frame, Limits, MapError, Memory, PAGE_SHIFT, PageFlags, PageRange, Pte, Stale};
+use crate::{Format, Frame, Level, Limits, MapError, Memory, PAGE_SHIFT, PageFlags, PageRange, Pte, Stale};
 
 pub(crate) fn protect<F: Format>(
+    memory: &mut Memory,
+    root: Frame,
+    limits: &Limits,
+    range: PageRange,
+    flags: PageFlags,
+) -> Result<Stale, MapError> {
+    match protect_one::<F>(memory, root, limits, range, flags) {
+        Some(stale) => Ok(stale),
+        None => protect_range::<F>(memory, root, limits, range, flags),
+    }
+}
+
+/// Changes one page if all is as usual; else nothing has happened.
+#[inline(always)]
+fn protect_one<F: Format>(
+    memory: &Memory,
+    root: Frame,
+    limits: &Limits,
+    range: PageRange,
+    flags: PageFlags,
+) -> Option<Stale> {
+    let one = One::of::<F>(range)?;
+    let (table, index) = one.entry::<F>(&memory.window, root, 0)?;
+    let raw = table.raw(index);
+    if raw & bit::PRESENT == 0 || !F::is_leaf(raw, one.level) {
+        return None;
+    }
+    let bits = F::leaf_bits(effective::<F>(limits, flags, one.page), one.level);
+    table.store(index, kept::<F>(raw, one.level) | bits);
+    let mut stale = Stale::new::<F>(range);
+    stale.note(one.level, range.pages, raw & bit::GLOBAL != 0);
+    Some(stale)
+}
+
+/// What stays of a leaf when its flags change: where it leads, and what the CPU has noted of its use.
+#[inline]
+fn kept<F: Format>(raw: u64, level: Level) -> u64 {
+    F::leaf_frame(raw, level).0 << PAGE_SHIFT | raw & (bit::ACCESSED | bit::DIRTY)
+}
+
+#[cold]
+#[inline(never)]
+fn protect_range<F: Format>(
     memory: &mut Memory,
     root: Frame,
     limits: &Limits,
@@ -20,7 +64,7 @@ pub(crate) fn protect<F: Format>(
     all_mapped(&memory.window, root, pages)?;
     let spare = take(memory, tables_to_split(&memory.window, root, pages))?;
     let flags = effective::<F>(limits, flags, pages.first);
-    let mut change = Change { memory, stale: Stale::new(F::SHAPE, range), spare, flags };
+    let mut change = Change { memory, stale: Stale::new::<F>(range), spare, flags };
     change.table(root, pages);
     Ok(change.stale)
 }
@@ -34,15 +78,15 @@ struct Change<'a> {
 
 impl Change<'_> {
     fn table<F: Format>(&mut self, table: Table<F>, pages: Pages) {
+        if table.level == 1 {
+            return self.leaves(table, pages);
+        }
         for part in pages.parts::<F>(table.level) {
             let raw = table.raw(part.index);
             match F::decode(raw, table.level) {
                 Pte::Absent => {}
-                Pte::Leaf(frame, _) if part.whole => {
-                    // What the CPU has noted of the page's use survives.
-                    let used = raw & (bit::ACCESSED | bit::DIRTY);
-                    let bits = F::leaf_bits(self.flags, table.level);
-                    table.store(part.index, frame.0 << PAGE_SHIFT | bits | used);
+                Pte::Leaf(..) if part.whole => {
+                    table.store(part.index, kept::<F>(raw, table.level) | F::leaf_bits(self.flags, table.level));
                     self.stale.note(table.level, part.pages.count(), raw & bit::GLOBAL != 0);
                 }
                 Pte::Leaf(frame, flags) => {
@@ -53,5 +97,16 @@ impl Change<'_> {
                 Pte::Table(next, _) => self.table(table.below(&self.memory.window, next), part.pages),
             }
         }
+    }
+
+    /// The tight loop. All pages are there: that has been looked at.
+    fn leaves<F: Format>(&mut self, table: Table<F>, pages: Pages) {
+        let (bits, mut global) = (F::leaf_bits(self.flags, 1), 0);
+        for index in pages.indices::<F>() {
+            let raw = table.raw(index);
+            global |= raw;
+            table.store(index, kept::<F>(raw, 1) | bits);
+        }
+        self.stale.note(1, 1, global & bit::GLOBAL != 0);
     }
 }

@@ -1,8 +1,38 @@
 //! Mapping a range.
 
-use super::{Pages, Part, Table, in_kernel_half, table_rights};
-use crate::{Chain, Format, Frame, Level, Limits, MapError, MapRequest, Memory, PAGE_SHIFT, PageFlags};
-use crate::{Pte, Rights, Window};
+use super::{One, Pages, Part, Table, in_kernel_half};
+use crate::chain::Chain;
+use crate::format::bit;
+use crate::{Format, Frame, Level, Limits, MapError, MapRequest, Memory, PAGE_SHIFT, PageFlags, Pte, Rights, Window};
+
+pub(crate) fn map<F: Format>(
+    memory: &mut Memory,
+    root: Frame,
+    limits: &Limits,
+    request: &MapRequest,
+) -> Result<(), MapError> {
+    match map_one::<F>(memory, root, limits, request) {
+        Some(()) => Ok(()),
+        None => map_range::<F>(memory, root, limits, request),
+    }
+}
+
+/// Maps one page if all is as usual; else nothing has happened.
+#[inline(always)]
+fn map_one<F: Format>(memory: &Memory, root: Frame, limits: &Limits, request: &MapRequest) -> Option<()> {
+    let one = One::of::<F>(request.range)?;
+    let frame = request.first.0;
+    if one.level > limits.top_leaf || frame & (request.range.pages - 1) != 0 || frame >= limits.frame_end() {
+        return None;
+    }
+    let (table, index) = one.entry::<F>(&memory.window, root, 0)?;
+    if table.raw(index) & bit::PRESENT != 0 {
+        return None;
+    }
+    let bits = F::leaf_bits(effective::<F>(limits, request.flags, one.page), one.level);
+    table.store(index, frame << PAGE_SHIFT | bits);
+    Some(())
+}
 
 /// What a request comes to on this CPU.
 struct Job<F: Format> {
@@ -14,7 +44,9 @@ struct Job<F: Format> {
     format: core::marker::PhantomData<F>,
 }
 
-pub(crate) fn map<F: Format>(
+#[cold]
+#[inline(never)]
+fn map_range<F: Format>(
     memory: &mut Memory,
     root: Frame,
     limits: &Limits,
@@ -50,6 +82,7 @@ fn largest<F: Format>(limits: &Limits, page: u64, frame: Frame) -> Level {
 /// What `flags` come to for the half of `page` on this CPU. A global page in the user half would outlive its
 /// address space, so there is none; ring 3 has no business in the kernel half, where a large page of pml2 or pml3
 /// has no table above it to say so.
+#[inline]
 pub(super) fn effective<F: Format>(limits: &Limits, flags: PageFlags, page: u64) -> PageFlags {
     let mut effective = limits.effective(flags);
     effective.rights.remove(if in_kernel_half::<F>(page) { Rights::USER } else { Rights::GLOBAL });
@@ -74,10 +107,16 @@ impl<F: Format> Job<F> {
 
     /// Counts the tables that are missing.
     fn survey(&self, window: &Window, table: Table<F>, pages: Pages) -> Result<u64, MapError> {
+        if table.level == 1 {
+            let any = pages.indices::<F>().fold(0, |any, index| any | table.raw(index));
+            return if any & bit::PRESENT == 0 { Ok(0) } else { Err(MapError::Occupied) };
+        }
         let mut need = 0;
         for part in pages.parts::<F>(table.level) {
-            need += match table.get(part.index) {
+            let raw = table.raw(part.index);
+            need += match F::decode(raw, table.level) {
                 Pte::Leaf(..) => return Err(MapError::Occupied),
+                Pte::Table(..) if raw & bit::FULL != 0 => return Err(MapError::Occupied),
                 Pte::Absent => self.tables_for(table.level, part),
                 Pte::Table(next, _) => self.survey(window, table.below(window, next), part.pages)?,
             };
@@ -109,7 +148,7 @@ impl<F: Format> Job<F> {
 
     fn fill(&self, memory: &Memory, table: Table<F>, pages: Pages, spare: &mut Chain) {
         if table.level == 1 {
-            return self.fill_leaves(table, pages);
+            return self.leaves(pages, |index, raw| table.store(index, raw));
         }
         for part in pages.parts::<F>(table.level) {
             match table.get(part.index) {
@@ -122,21 +161,28 @@ impl<F: Format> Job<F> {
         }
     }
 
-    /// Fills a new table and links it only then: no CPU ever sees it half made.
-    #[cold]
+    /// Fills a new table and links it only then: no CPU ever sees it half made. One that is filled as a whole need not be
+    /// cleared before.
     fn grow(&self, memory: &Memory, table: Table<F>, part: Part, spare: &mut Chain) {
         let Some(frame) = spare.pop(memory) else { unreachable!("the survey counted every table") };
-        self.fill(memory, table.below(&memory.window, frame), part.pages, spare);
-        table.set(part.index, Pte::Table(frame, table_rights::<F>(part.pages.first)));
+        let new = table.below(&memory.window, frame);
+        if !(new.level == 1 && part.whole) {
+            new.clear();
+        }
+        if new.level == 1 {
+            self.leaves(part.pages, |index, raw| new.prepare(index, raw));
+        } else {
+            self.fill(memory, new, part.pages, spare);
+        }
+        table.link(part.index, frame, part.pages.first, part.whole);
     }
 
     /// The tight loop: one store an entry, nothing else.
-    fn fill_leaves(&self, table: Table<F>, pages: Pages) {
-        let bits = F::leaf_bits(self.flags, 1);
-        let mut raw = self.frame(pages.first).0 << PAGE_SHIFT | bits;
-        let first = pages.first as usize & (F::INFO.entries(1) - 1);
-        for index in first..first + pages.count() as usize {
-            table.store(index, raw);
+    #[inline(always)]
+    fn leaves(&self, pages: Pages, store: impl Fn(usize, u64)) {
+        let mut raw = self.frame(pages.first).0 << PAGE_SHIFT | F::leaf_bits(self.flags, 1);
+        for index in pages.indices::<F>() {
+            store(index, raw);
             raw += 1 << PAGE_SHIFT;
         }
     }

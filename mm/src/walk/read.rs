@@ -1,8 +1,9 @@
 //! Reading a tree: nothing here changes anything.
 
 use super::Table;
+use crate::format::bit;
 use crate::routines::{Mapping, Seen, Step};
-use crate::{Format, Frame, Memory, PhysAddr, Pte, Rights, VirtAddr};
+use crate::{Format, Frame, Memory, PAGE_SHIFT, PhysAddr, Pte, Rights, VirtAddr};
 
 const EVERYTHING: Rights = Rights::WRITE.union(Rights::EXEC).union(Rights::USER);
 
@@ -11,21 +12,26 @@ pub(crate) fn query<F: Format>(memory: &Memory, root: Frame, va: VirtAddr) -> Op
         return None;
     }
     let mut table = Table::<F>::root(&memory.window, root);
-    let mut passed = EVERYTHING;
-    loop {
-        match table.get(F::INFO.index(va, table.level)) {
-            Pte::Absent => return None,
-            Pte::Table(next, rights) => {
-                passed &= rights;
-                table = table.below(&memory.window, next);
-            }
-            Pte::Leaf(frame, mut flags) => {
-                flags.rights &= passed | Rights::GLOBAL;
-                let page = F::INFO.page_number(va) & !(F::INFO.pages(table.level) - 1);
-                return Some(Mapping { start: F::INFO.page_address(page), frame, level: table.level, flags });
-            }
+    // What every entry so far has set, and what any of them has.
+    let (mut all, mut any) = (u64::MAX, 0);
+    for level in (1..=F::INFO.levels).rev() {
+        let raw = table.raw(F::INFO.index(va, level));
+        if raw & bit::PRESENT == 0 {
+            return None;
         }
+        if !F::root_registers(level) {
+            (all, any) = (all & raw, any | raw);
+        }
+        if F::is_leaf(raw, level) {
+            // One entry without the right to write or for ring 3 forbids it, one with NX forbids to execute.
+            let passed = raw & !(bit::WRITE | bit::USER) | all & (bit::WRITE | bit::USER) | any & bit::NO_EXECUTE;
+            let page = F::INFO.page_number(va) & !(F::INFO.pages(level) - 1);
+            let (start, frame) = (F::INFO.page_address(page), F::leaf_frame(raw, level));
+            return Some(Mapping { start, frame, level, flags: F::leaf_flags(passed, level) });
+        }
+        table = table.below(&memory.window, Frame((raw & F::ADDRESS) >> PAGE_SHIFT));
     }
+    None
 }
 
 pub(crate) fn path<F: Format>(memory: &Memory, root: Frame, va: VirtAddr, each: &mut dyn FnMut(Step)) {

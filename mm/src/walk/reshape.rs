@@ -1,9 +1,10 @@
 //! Changing how a range is mapped without changing what it maps: split, merge, trim.
 
 use super::map::take;
-use super::{Pages, Part, Table, table_rights};
+use super::{Pages, Part, Table};
+use crate::chain::Chain;
 use crate::format::bit;
-use crate::{Chain, Format, Frame, Level, Limits, MapError, Memory, PAGE_SHIFT, PageFlags, PageRange, Pte, Rights};
+use crate::{Format, Frame, Level, Limits, MapError, Memory, PAGE_SHIFT, PageFlags, PageRange, Pte, Rights};
 use crate::{Stale, Window};
 
 pub(crate) fn split<F: Format>(memory: &mut Memory, root: Frame, range: PageRange) -> Result<Stale, MapError> {
@@ -11,7 +12,7 @@ pub(crate) fn split<F: Format>(memory: &mut Memory, root: Frame, range: PageRang
     let pages = Pages::of::<F>(range);
     let root = Table::<F>::root(&memory.window, root);
     let mut spare = take(memory, tables_to_split(&memory.window, root, pages))?;
-    let mut stale = Stale::new(F::SHAPE, range);
+    let mut stale = Stale::new::<F>(range);
     split_ends(memory, root, pages, &mut spare, &mut stale);
     Ok(stale)
 }
@@ -76,9 +77,9 @@ pub(super) fn split_entry<F: Format>(
     let step = F::INFO.pages(next.level);
     for n in 0..F::INFO.entries(next.level) {
         let frame = frame.offset(n as u64 * step);
-        next.store(n, frame.0 << PAGE_SHIFT | F::leaf_bits(flags, next.level) | used);
+        next.prepare(n, frame.0 << PAGE_SHIFT | F::leaf_bits(flags, next.level) | used);
     }
-    table.set(part.index, Pte::Table(new, table_rights::<F>(part.pages.first)));
+    table.link(part.index, new, part.pages.first, true);
     next
 }
 
@@ -89,7 +90,7 @@ pub(crate) fn merge<F: Format>(
     range: PageRange,
 ) -> Result<Stale, MapError> {
     F::INFO.check(range)?;
-    let mut stale = Stale::new(F::SHAPE, range);
+    let mut stale = Stale::new::<F>(range);
     let root = Table::<F>::root(&memory.window, root);
     merge_below(memory, root, limits.top_leaf, Pages::of::<F>(range), &mut stale);
     Ok(stale)
@@ -110,7 +111,7 @@ fn merge_below<F: Format>(memory: &Memory, table: Table<F>, top_leaf: Level, pag
             let bits = F::leaf_bits(flags, table.level);
             table.store(part.index, first.0 << PAGE_SHIFT | bits | used);
             stale.note(next.level, F::INFO.pages(next.level), flags.rights.contains(Rights::GLOBAL));
-            stale.hold_merged(memory, frame, table.level);
+            stale.hold_merged(memory, frame, next.level);
         }
     }
 }
@@ -133,7 +134,7 @@ fn uniform<F: Format>(table: Table<F>) -> Option<(Frame, PageFlags, u64)> {
 
 pub(crate) fn trim<F: Format>(memory: &mut Memory, root: Frame, range: PageRange) -> Result<Stale, MapError> {
     F::INFO.check(range)?;
-    let mut stale = Stale::new(F::SHAPE, range);
+    let mut stale = Stale::new::<F>(range);
     trim_below(memory, Table::<F>::root(&memory.window, root), Pages::of::<F>(range), &mut stale);
     Ok(stale)
 }
@@ -147,7 +148,8 @@ fn trim_below<F: Format>(memory: &Memory, table: Table<F>, pages: Pages, stale: 
                 && !F::root_registers(table.level)
             {
                 table.set(part.index, Pte::Absent);
-                stale.hold(memory, frame, table.level, part.pages.count());
+                stale.note(table.level, part.pages.count(), false);
+                stale.hold(memory, frame, table.level - 1, 1);
             }
         }
     }

@@ -46,15 +46,21 @@ pub(crate) fn free<F: Format>(memory: &mut Memory, root: Frame) {
     free_below::<F>(memory, root, F::INFO.levels, 0);
 }
 
-/// Gives the tables below `frame` back, and `frame`. Its first entry covers page `first`.
+/// Gives a tree back that was unlinked from a larger one and has no part of the self-map.
+pub(crate) fn free_tree<F: Format>(memory: &mut Memory, top: Frame, level: Level) {
+    free_below::<F>(memory, top, level, 0);
+}
+
+/// Gives `frame`, a table of `level`, back with all below it. Its first entry covers page `first`. Tables of level 1 are
+/// not looked at: nothing is below them.
 fn free_below<F: Format>(memory: &mut Memory, frame: Frame, level: Level, first: u64) {
-    let table = Table::<F>::at(&memory.window, frame, level);
-    for index in 0..F::INFO.entries(level) {
+    let entries = if level == 1 { 0 } else { F::INFO.entries(level) };
+    for index in 0..entries {
         let page = first + index as u64 * F::INFO.pages(level);
-        if let Pte::Table(next, _) = table.get(index)
+        if let Pte::Table(next, _) = Table::<F>::at(&memory.window, frame, level).get(index)
             && !F::INFO.in_self_map(F::INFO.page_address(page))
         {
-            free_below::<F>(memory, next, level - 1, page);
+            if level == 2 { memory.give_back(next) } else { free_below::<F>(memory, next, level - 1, page) }
         }
     }
     memory.give_back(frame);

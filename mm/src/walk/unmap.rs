@@ -2,11 +2,46 @@
 
 use super::map::take;
 use super::reshape::{split_entry, tables_to_split};
-use super::{Pages, Table};
+use super::{One, Pages, Part, Table, in_kernel_half};
+use crate::chain::Chain;
+use crate::format::bit;
 use crate::routines::{Holes, Report};
-use crate::{Chain, Format, Frame, FrameRun, MapError, Memory, PageRange, Pte, Rights, Stale, Window};
+use crate::{Format, Frame, FrameRun, MapError, Memory, PageRange, Pte, Stale, Window};
 
 pub(crate) fn unmap<F: Format>(
+    memory: &mut Memory,
+    root: Frame,
+    range: PageRange,
+    holes: Holes,
+    mut report: Report,
+) -> Result<Stale, MapError> {
+    match unmap_one::<F>(memory, root, range, &mut report) {
+        Some(stale) => Ok(stale),
+        None => unmap_range::<F>(memory, root, range, holes, report),
+    }
+}
+
+/// Unmaps one page if all is as usual; else nothing has happened.
+#[inline(always)]
+fn unmap_one<F: Format>(memory: &Memory, root: Frame, range: PageRange, report: &mut Report) -> Option<Stale> {
+    let one = One::of::<F>(range)?;
+    let (table, index) = one.entry::<F>(&memory.window, root, bit::FULL)?;
+    let raw = table.raw(index);
+    if raw & bit::PRESENT == 0 || !F::is_leaf(raw, one.level) {
+        return None;
+    }
+    table.store(index, 0);
+    if let Some(report) = report {
+        report(FrameRun { first: F::leaf_frame(raw, one.level), count: range.pages });
+    }
+    let mut stale = Stale::new::<F>(range);
+    stale.note(one.level, range.pages, raw & bit::GLOBAL != 0);
+    Some(stale)
+}
+
+#[cold]
+#[inline(never)]
+fn unmap_range<F: Format>(
     memory: &mut Memory,
     root: Frame,
     range: PageRange,
@@ -20,8 +55,8 @@ pub(crate) fn unmap<F: Format>(
         all_mapped(&memory.window, root, pages)?;
     }
     let spare = take(memory, tables_to_split(&memory.window, root, pages))?;
-    let mut cut =
-        Cut { memory, stale: Stale::new(F::SHAPE, range), spare, runs: Runs { report, run: FrameRun::default() } };
+    let runs = Runs { report, run: FrameRun::default() };
+    let mut cut = Cut { memory, stale: Stale::new::<F>(range), spare, runs };
     cut.table(root, pages);
     cut.runs.end();
     Ok(cut.stale)
@@ -29,10 +64,16 @@ pub(crate) fn unmap<F: Format>(
 
 /// Refuses a range that has a hole.
 pub(super) fn all_mapped<F: Format>(window: &Window, table: Table<F>, pages: Pages) -> Result<(), MapError> {
+    if table.level == 1 {
+        let all = pages.indices::<F>().fold(bit::PRESENT, |all, index| all & table.raw(index));
+        return if all != 0 { Ok(()) } else { Err(MapError::NotMapped) };
+    }
     for part in pages.parts::<F>(table.level) {
-        match table.get(part.index) {
+        let raw = table.raw(part.index);
+        match F::decode(raw, table.level) {
             Pte::Absent => return Err(MapError::NotMapped),
             Pte::Leaf(..) => {}
+            Pte::Table(..) if raw & bit::FULL != 0 => {}
             Pte::Table(next, _) => all_mapped(window, table.below(window, next), part.pages)?,
         }
     }
@@ -49,29 +90,80 @@ struct Cut<'a, 'r> {
 impl Cut<'_, '_> {
     fn table<F: Format>(&mut self, table: Table<F>, pages: Pages) {
         for part in pages.parts::<F>(table.level) {
-            match table.get(part.index) {
+            let raw = table.raw(part.index);
+            match F::decode(raw, table.level) {
                 Pte::Absent => {}
-                Pte::Leaf(frame, flags) if part.whole => {
+                Pte::Leaf(frame, _) if part.whole => {
                     table.set(part.index, Pte::Absent);
-                    self.stale.note(table.level, part.pages.count(), flags.rights.contains(Rights::GLOBAL));
+                    self.stale.note(table.level, part.pages.count(), raw & bit::GLOBAL != 0);
                     self.runs.add(frame, part.pages.count());
                 }
                 Pte::Leaf(frame, flags) => {
                     self.stale.note_level(table.level);
                     let next = split_entry(self.memory, table, part, (frame, flags), &mut self.spare);
-                    self.table(next, part.pages);
+                    self.table_below(table, part, next);
                 }
-                Pte::Table(next, _) => {
-                    self.table(table.below(&self.memory.window, next), part.pages);
-                    // PAE's root entries are registers: they stay as the root was made.
-                    if part.whole && !F::root_registers(table.level) {
-                        table.set(part.index, Pte::Absent);
-                        self.stale.hold(self.memory, next, table.level, part.pages.count());
-                    }
-                }
+                // PAE's root entries are registers: they stay as the root was made.
+                Pte::Table(next, _) if part.whole && !F::root_registers(table.level) => self.unlink(table, part, next),
+                Pte::Table(next, _) => self.table_below(table, part, table.below(&self.memory.window, next)),
             }
         }
     }
+
+    /// Goes on in a table of which something stays.
+    fn table_below<F: Format>(&mut self, table: Table<F>, part: Part, next: Table<F>) {
+        let raw = table.raw(part.index);
+        if raw & bit::FULL != 0 {
+            table.store(part.index, raw & !bit::FULL);
+        }
+        self.table(next, part.pages);
+    }
+
+    /// Takes a table with all below it out of the tree. It is read only if somebody wants to know what it mapped.
+    fn unlink<F: Format>(&mut self, table: Table<F>, part: Part, frame: Frame) {
+        let next = table.below(&self.memory.window, frame);
+        let tables = if self.runs.report.is_some() {
+            self.read(next)
+        } else {
+            // The user half has no global page.
+            self.stale.note(next.level, 1, in_kernel_half::<F>(part.pages.first));
+            count(&self.memory.window, next)
+        };
+        table.set(part.index, Pte::Absent);
+        self.stale.hold(self.memory, frame, next.level, tables);
+    }
+
+    /// Notes every page that `table` maps. How many tables there are, `table` included.
+    fn read<F: Format>(&mut self, table: Table<F>) -> u64 {
+        let mut tables = 1;
+        let (pages, mut global) = (F::INFO.pages(table.level), 0);
+        for index in 0..F::INFO.entries(table.level) {
+            let raw = table.raw(index);
+            if raw & bit::PRESENT == 0 {
+                continue;
+            }
+            if F::is_leaf(raw, table.level) {
+                global |= raw & bit::GLOBAL;
+                self.runs.add(F::leaf_frame(raw, table.level), pages);
+            } else if let Pte::Table(next, _) = F::decode(raw, table.level) {
+                tables += self.read(table.below(&self.memory.window, next));
+            }
+        }
+        self.stale.note(table.level, pages, global != 0);
+        tables
+    }
+}
+
+/// How many tables the tree below `table` has, itself included. Tables of level 1 are not looked at.
+fn count<F: Format>(window: &Window, table: Table<F>) -> u64 {
+    if table.level == 1 {
+        return 1;
+    }
+    let below = |index| match table.get(index) {
+        Pte::Table(next, _) => count(window, table.below(window, next)),
+        _ => 0,
+    };
+    1 + (0..F::INFO.entries(table.level)).map(below).sum::<u64>()
 }
 
 /// Joins neighbouring frames, so that whoever is told of them is called once a run.
@@ -81,6 +173,7 @@ struct Runs<'a> {
 }
 
 impl Runs<'_> {
+    #[inline]
     fn add(&mut self, first: Frame, count: u64) {
         if self.run.count > 0 && self.run.end() == first {
             self.run.count += count;
