@@ -36,12 +36,23 @@ struct Screen {
     /// Continuation bytes of a UTF-8 sequence that are still to come; a letter that the card does not have is one
     /// question mark, not three.
     skip: u8,
+    /// The control sequence that is under way.
+    sequence: Sequence,
+}
+
+/// How far a control sequence has come (ECMA-48, 5.4).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sequence {
+    None,
+    Escape,
+    Parameters,
 }
 
 // SAFETY: the pointer is to a card that every CPU sees at the same address.
 unsafe impl Send for Screen {}
 
-static SCREEN: Mutex<Screen> = Mutex::new(Screen { memory: None, letters: [BLANK; WIDTH * HEIGHT], at: 0, skip: 0 });
+static SCREEN: Mutex<Screen> =
+    Mutex::new(Screen { memory: None, letters: [BLANK; WIDTH * HEIGHT], at: 0, skip: 0, sequence: Sequence::None });
 
 /// From now on shows the text at `memory`: what was written so far, and what follows. Nothing is shown before.
 ///
@@ -61,11 +72,13 @@ pub fn detach() {
     }
 }
 
-/// Writes text. Line feed, carriage return, tabulator and backspace do what they do on a terminal.
+/// Writes text. Line feed, carriage return, tabulator and backspace do what they do on a terminal, and so do two control
+/// sequences, whatever their parameters are: `ESC [ H` (the cursor to the upper left corner) and `ESC [ J` (everything
+/// blank). Others are swallowed.
 pub fn write(bytes: &[u8]) {
     let Some(mut screen) = lock() else { return };
-    let scrolled = bytes.iter().fold(false, |scrolled, byte| screen.put(*byte) | scrolled);
-    if scrolled {
+    let changed = bytes.iter().fold(false, |changed, byte| screen.put(*byte) | changed);
+    if changed {
         // Once for all the lines, and only what counts in the end.
         screen.show(0);
     }
@@ -87,8 +100,28 @@ fn lock() -> Option<MutexGuard<'static, Screen>> {
 }
 
 impl Screen {
-    /// Takes one byte and tells whether everything has moved up.
+    /// Takes one byte and tells whether everything has changed.
     fn put(&mut self, byte: u8) -> bool {
+        match (core::mem::replace(&mut self.sequence, Sequence::None), byte) {
+            (_, 0x1B) => {
+                self.sequence = Sequence::Escape;
+                return false;
+            }
+            (Sequence::Escape, b'[') | (Sequence::Parameters, b' '..=b'?') => {
+                self.sequence = Sequence::Parameters;
+                return false;
+            }
+            (Sequence::Parameters, b'H') => {
+                self.at = 0;
+                return false;
+            }
+            (Sequence::Parameters, b'J') => {
+                self.letters.fill(BLANK);
+                return true;
+            }
+            (Sequence::Parameters, b'@'..=b'~') => return false,
+            _ => {}
+        }
         let column = self.at % WIDTH;
         match byte {
             b'\n' => self.at += WIDTH - column,

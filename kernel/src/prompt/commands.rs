@@ -15,46 +15,118 @@ struct Command {
     arguments: &'static str,
     /// What it does, in a sentence.
     does: &'static str,
+    /// It, used, and what it says then.
+    example: (&'static str, &'static str),
+    /// What the arguments may be.
+    choices: Choices,
     run: fn(&mut Console, &mut Machine, &[&str]) -> fmt::Result,
 }
 
+/// What the arguments of a command may be, as far as that is fixed.
+#[derive(Clone, Copy)]
+enum Choices {
+    /// They are not fixed.
+    Anything,
+    /// A command.
+    Commands,
+    /// These words, by the argument's place.
+    Words(&'static [&'static [&'static str]]),
+}
+
 const COMMANDS: [Command; 12] = [
-    Command { name: "help", arguments: "[COMMAND]", does: "Lists the commands, or tells about one.", run: help },
+    Command {
+        name: "help",
+        arguments: "[COMMAND]",
+        does: "Lists the commands, or tells about one.",
+        example: ("help version", "version\n  Shows which Strata this is."),
+        choices: Choices::Commands,
+        run: help,
+    },
     Command {
         name: "paging",
         arguments: "",
         does: "Shows the paging mode, why it was chosen, and what follows from it.",
+        example: (
+            "paging",
+            "pml4: NOXPA on the command line\n\
+             shape:    4 levels of 8-byte entries, 9 index bits, 48 virtual address bits, root at 0x3fc8000\n\
+             ...",
+        ),
+        choices: Choices::Anything,
         run: |console, machine, _| show::paging(console, machine),
     },
     Command {
         name: "cpu",
         arguments: "",
         does: "Shows what CPUID says about the CPU.",
+        example: (
+            "cpu",
+            "vendor:    GenuineIntel\n\
+             ...\n\
+             has:   tsc msr mtrr pse pse36 pae pge pat nx lm\n\
+             lacks: page1gb la57 pcid invpcid smep smap umip pku",
+        ),
+        choices: Choices::Anything,
         run: |console, machine, _| show::cpu(console, machine),
     },
     Command {
         name: "mem",
         arguments: "",
         does: "Shows the memory map, the zones and their free blocks by order, and the heap.",
+        example: (
+            "mem",
+            "memory map:\n\
+             \x20 0x000000000000-0x000000000fff           4 KiB  reserved\n\
+             \x20 0x000000001000-0x00000009efff         632 KiB  usable\n\
+             ...",
+        ),
+        choices: Choices::Anything,
         run: |console, machine, _| show::mem(console, machine),
     },
     Command {
         name: "maps",
         arguments: "",
         does: "Lists what the live tables map, neighbours that are alike in one line.",
+        example: (
+            "maps",
+            "0xffff800000001000-0xffff80000009efff 632K rw--g 4K wb aperture -> 0x1000\n\
+             ...\n\
+             maps: 14 mappings, 13 tables",
+        ),
+        choices: Choices::Anything,
         run: |console, machine, _| show::maps(console, machine),
     },
-    Command { name: "walk", arguments: "ADDR", does: "Follows one address through the live tables.", run: walk },
+    Command {
+        name: "walk",
+        arguments: "ADDR",
+        does: "Follows one address through the live tables.",
+        example: (
+            "walk 0xffffffff80101000",
+            "level 4 at 0x3fc8ff8: 0x0000000003fc7023  table at 0x3fc7000, rwx-- [511]\n\
+             ...\n\
+             0xffffffff80101000 -> 0x101000: r-x-g wb, 4K page (text)",
+        ),
+        choices: Choices::Anything,
+        run: walk,
+    },
     Command {
         name: "audit",
         arguments: "",
         does: "Looks for what must not be in the live tables, word by word.",
+        example: ("audit", "audit: 1141 entries, 13 tables, 0 findings"),
+        choices: Choices::Anything,
         run: |console, machine, _| audit::report(console, machine),
     },
     Command {
         name: "selftest",
         arguments: "[NAME]",
         does: "Runs the self-tests whose names begin with NAME, or all.",
+        example: (
+            "selftest heap",
+            "test heap.grows ... ok\n\
+             selftest: 1 passed, 0 failed",
+        ),
+        choices: Choices::Words(&[&selftest::NAMES]),
         run: |console, machine, words| {
             let passed = selftest::run(console, machine, words.first().unwrap_or(&""));
             passed.map(|_| ())
@@ -64,6 +136,12 @@ const COMMANDS: [Command; 12] = [
         name: "cmdline",
         arguments: "",
         does: "Shows the command line and who handed it over.",
+        example: (
+            "cmdline",
+            "loader:       GRUB 2.06\n\
+             command line: NOXPA",
+        ),
+        choices: Choices::Anything,
         run: |console, machine, _| {
             writeln!(console, "loader:       {}", machine.boot.loader)?;
             writeln!(console, "command line: {}", machine.boot.command_line)
@@ -73,16 +151,50 @@ const COMMANDS: [Command; 12] = [
         name: "reboot",
         arguments: "",
         does: "Restarts the machine.",
+        example: ("reboot", "(the firmware's first words)"),
+        choices: Choices::Anything,
         run: |_, machine, _| machine.platform.reboot(),
     },
-    Command { name: "poweroff", arguments: "", does: "Turns the machine off.", run: power_off },
+    Command {
+        name: "poweroff",
+        arguments: "",
+        does: "Turns the machine off.",
+        example: ("poweroff", "(and on a machine that Strata cannot turn off, that it may be switched off)"),
+        choices: Choices::Anything,
+        run: power_off,
+    },
     Command {
         name: "version",
         arguments: "",
         does: "Shows which Strata this is.",
+        example: ("version", concat!("Strata ", env!("CARGO_PKG_VERSION"), " for x86_64")),
+        choices: Choices::Anything,
         run: |console, machine, _| writeln!(console, "Strata {} for {}", env!("CARGO_PKG_VERSION"), machine.boot.arch),
     },
 ];
+
+/// The commands' names.
+const NAMES: [&str; COMMANDS.len()] = {
+    let mut names = [""; COMMANDS.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = COMMANDS[at].name;
+        at += 1;
+    }
+    names
+};
+
+/// What the word number `index` of a line that begins with `line` may be, as far as that is fixed.
+pub fn choices(line: &str, index: usize) -> &'static [&'static str] {
+    let Some(place) = index.checked_sub(1) else { return &NAMES };
+    let name = line.split_ascii_whitespace().next().unwrap_or_default();
+    let command = COMMANDS.iter().find(|command| command.name == name);
+    match command.map_or(Choices::Anything, |command| command.choices) {
+        Choices::Commands if place == 0 => &NAMES,
+        Choices::Words(words) => words.get(place).copied().unwrap_or_default(),
+        Choices::Commands | Choices::Anything => &[],
+    }
+}
 
 /// As many words as the longest command has, its name included.
 const MOST_WORDS: usize = 2;
@@ -108,16 +220,21 @@ pub fn answer(console: &mut Console, machine: &mut Machine, line: &str) -> fmt::
 }
 
 fn help(console: &mut Console, _: &mut Machine, words: &[&str]) -> fmt::Result {
-    if let Some(name) = words.first() {
-        return match COMMANDS.iter().find(|command| command.name == *name) {
-            Some(command) => writeln!(console, "{} {}\n  {}", command.name, command.arguments, command.does),
-            None => writeln!(console, "help: '{name}' is no command; 'help' lists them"),
-        };
-    }
-    for command in &COMMANDS {
-        writeln!(console, "{:9}{:10} {}", command.name, command.arguments, command.does)?;
-    }
-    Ok(())
+    let Some(name) = words.first() else {
+        for command in &COMMANDS {
+            writeln!(console, "{:9} {}", command.name, command.does)?;
+        }
+        return writeln!(console, "'help COMMAND' tells more of one, with an example.");
+    };
+    let Some(command) = COMMANDS.iter().find(|command| command.name == *name) else {
+        return writeln!(console, "help: '{name}' is no command; 'help' lists them");
+    };
+    let (example, answer) = command.example;
+    let space = if command.arguments.is_empty() { "" } else { " " };
+    writeln!(console, "{}{space}{}\n  {}", command.name, command.arguments, command.does)?;
+    // Indented: at a line's begin, the prompt is where one types.
+    writeln!(console, "for example:\n  strata> {example}")?;
+    answer.lines().try_for_each(|line| writeln!(console, "  {line}"))
 }
 
 fn walk(console: &mut Console, machine: &mut Machine, words: &[&str]) -> fmt::Result {
@@ -134,16 +251,36 @@ fn power_off(console: &mut Console, machine: &mut Machine, _: &[&str]) -> fmt::R
 
 #[cfg(test)]
 mod tests {
-    use super::{COMMANDS, MOST_WORDS};
+    use super::{COMMANDS, MOST_WORDS, choices};
+    use crate::prompt::usage;
 
     #[test]
     fn every_command_can_be_told_apart_and_its_help_fits_a_line() {
         for (at, command) in COMMANDS.iter().enumerate() {
             assert!(COMMANDS[..at].iter().all(|other| other.name != command.name), "{} twice", command.name);
-            assert!(command.name.len() <= 8 && command.arguments.len() <= 9, "{}: too wide", command.name);
-            assert!(20 + command.does.len() < 100, "{}: too long", command.name);
+            assert!(command.name.len() <= 9 && 1 + command.name.len() + command.arguments.len() < 80);
+            assert!(10 + command.does.len() < 100, "{}: too long", command.name);
             assert!(command.does.ends_with('.'), "{}: no sentence", command.name);
             assert!(command.arguments.split_ascii_whitespace().count() < MOST_WORDS, "{}: too many", command.name);
         }
+    }
+
+    #[test]
+    fn every_command_has_an_example_that_it_would_accept() {
+        for command in &COMMANDS {
+            let (example, answer) = command.example;
+            let words: Vec<&str> = example.split_ascii_whitespace().collect();
+            assert_eq!(words.first(), Some(&command.name));
+            assert_eq!(usage::check(command.arguments, &words[1..]), Ok(()), "{example}");
+            assert!(!answer.is_empty() && answer.lines().all(|line| line.len() < 100), "{example}");
+        }
+    }
+
+    #[test]
+    fn what_may_stand_where_is_known_where_it_is_fixed() {
+        assert!(choices("", 0).contains(&"maps"));
+        assert!(choices("help ma", 1).contains(&"maps"));
+        assert!(choices("selftest ", 1).contains(&"lift.hundred_times"));
+        assert!(choices("help maps ", 2).is_empty() && choices("maps ", 1).is_empty() && choices("x ", 1).is_empty());
     }
 }

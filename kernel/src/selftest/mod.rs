@@ -70,6 +70,17 @@ const TESTS: [Test; 18] = [
     ("lift.hundred_times", lift::hundred_times),
 ];
 
+/// The tests' names.
+pub const NAMES: [&str; TESTS.len()] = {
+    let mut names = [""; TESTS.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = TESTS[at].0;
+        at += 1;
+    }
+    names
+};
+
 /// Runs the tests whose names begin with `prefix`; tells whether none failed.
 ///
 /// # Errors
