@@ -2,6 +2,8 @@
 
 use core::arch::asm;
 
+use crate::timer;
+
 /// EFLAGS.IF.
 const IF: usize = 1 << 9;
 
@@ -45,10 +47,10 @@ pub fn without<R>(f: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Does nothing until the next interrupt, as cheaply as the CPU can. With interrupts off it returns at once: nothing
-/// would wake it.
+/// Does nothing until the next interrupt, as cheaply as the CPU can. With interrupts off, or without the timer's, it
+/// returns at once: nothing would be sure to wake it.
 pub fn wait() {
-    if enabled() {
+    if enabled() && timer::beats() {
         // SAFETY: interrupts are on, so the CPU wakes up again.
         unsafe { asm!("hlt", options(nomem, nostack, preserves_flags)) };
     } else {

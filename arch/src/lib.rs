@@ -11,13 +11,13 @@
 //!
 //! What there is, and in the order in which a kernel comes up:
 //!
-//! - [`serial`], [`vga`], [`keyboard`]: consoles, of which any may be missing;
+//! - [`serial`] and [`receive`], [`vga`], [`keyboard`]: consoles, of which any may be missing;
 //! - [`descriptors`]: the tables that say what a segment, an interrupt, a task is;
 //! - [`trap`]: exceptions, and the one hook for them;
 //! - [`cpu`]: what this CPU offers, and switching on what the page tables rely on;
 //! - [`mode`]: the live mode, and the lift into the other;
 //! - [`tlb`]: forgetting translations;
-//! - [`interrupts`], [`pic`]: on, off, waiting, and silence from devices;
+//! - [`interrupts`], [`pic`], [`timer`]: on, off, waiting, which devices may interrupt, and a heartbeat;
 //! - [`power`]: restart and power off.
 #![no_std]
 
@@ -29,8 +29,11 @@ pub mod mode;
 mod nmi;
 pub mod pic;
 pub mod power;
+pub mod receive;
 mod registers;
+mod ring;
 pub mod serial;
+pub mod timer;
 pub mod tlb;
 pub mod trap;
 pub mod vga;

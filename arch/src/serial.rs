@@ -1,4 +1,4 @@
-//! COM1: 115200 baud, 8 data bits, no parity, one stop bit.
+//! COM1: 115200 baud, 8 data bits, no parity, one stop bit. What comes in is [`receive`](crate::receive)'s.
 //!
 //! Nothing here waits for ever. The driver's own loops end when the chip says that it is ready, and a chip that is
 //! stuck, or a port with something else behind it, never does; so while the port is set up, what lies below the
@@ -6,11 +6,14 @@
 
 use spin::{Mutex, MutexGuard};
 use uart_16550::backend::Backend;
+use uart_16550::spec::registers::FifoTriggerLevel;
 use uart_16550::{BaudRate, Config, Uart16550};
 use x86::io::{inb, outb};
 
+use crate::receive;
+
 /// The first I/O port of COM1.
-const COM1: u16 = 0x3F8;
+pub(crate) const COM1: u16 = 0x3F8;
 
 /// The line status register, and the bits in it that the driver waits for: a byte has come, there is room for
 /// one, all are gone.
@@ -39,6 +42,9 @@ impl Backend for Ports {
     unsafe fn read(&mut self, register_offset: u8) -> u8 {
         // SAFETY: the ports belong to whoever holds `PORT`, and reading one can at most take a byte from its buffer.
         let value = unsafe { inb(COM1 + u16::from(register_offset)) };
+        if register_offset == LINE_STATUS && self.patience.is_none() {
+            receive::note(value);
+        }
         match &mut self.patience {
             Some(left) if register_offset == LINE_STATUS => {
                 *left = left.saturating_sub(1);
@@ -68,11 +74,16 @@ static PORT: Mutex<Option<Port>> = Mutex::new(None);
 pub fn init() -> bool {
     // SAFETY: the ports are COM1's on every PC, and this is the only place that makes a driver for them.
     let mut uart = unsafe { Uart16550::new_with_backend(Ports { patience: Some(PATIENCE) }) };
-    let config = Config { baud_rate: BaudRate::Baud115200, ..Config::DEFAULT };
+    // The chip is to interrupt when it is half full: there are 700 microseconds until a byte is lost then.
+    let fifo_trigger_level = Some(FifoTriggerLevel::Eight);
+    let config = Config { baud_rate: BaudRate::Baud115200, fifo_trigger_level, ..Config::DEFAULT };
     let found = uart.init(config).is_ok() && uart.test_loopback().is_ok();
     uart.backend_mut().patience = None;
     if let Some(mut port) = lock() {
         *port = found.then_some(Port { uart, stuck: false });
+    }
+    if found {
+        receive::found();
     }
     found
 }
@@ -90,11 +101,6 @@ pub fn write(bytes: &[u8]) {
             None => port.send(line),
         }
     }
-}
-
-/// The next byte that was received, if there is one. Does not wait.
-pub fn read() -> Option<u8> {
-    PORT.try_lock()?.as_mut()?.uart.try_receive_byte().ok()
 }
 
 /// Takes the port away from whoever has it, so that a panic inside [`write()`] can still be reported.

@@ -1,7 +1,7 @@
 //! What happens when the CPU interrupts the kernel.
 //!
-//! Every vector ends here. The 32 exceptions go to one handler, the kernel's; the others come from devices, of which
-//! none is switched on, and are counted.
+//! Every vector ends here. The 32 exceptions go to one handler, the kernel's; the others come from devices. Those of the
+//! timer and of COM1 are served; nothing else is switched on, and what comes all the same is counted.
 
 use core::fmt::{self, Write};
 use core::mem;
@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 pub use crate::machine::frame::Frame;
 
-use crate::{interrupts, pic, serial, vga};
+use crate::{interrupts, pic, receive, serial, timer, vga};
 
 /// The vectors that the architecture has kept for exceptions.
 const EXCEPTIONS: u8 = 32;
@@ -21,6 +21,10 @@ pub(crate) const ERROR_CODES: u32 =
 
 /// Double fault: its own stack, because the current one may be what is wrong.
 pub(crate) const DOUBLE_FAULT: u8 = 8;
+
+/// The vectors of the devices that are listened to.
+const TIMER: u8 = pic::FIRST_VECTOR + timer::LINE;
+const COM1: u8 = pic::FIRST_VECTOR + receive::LINE;
 
 /// What the exceptions are called, by vector.
 const NAMES: [&str; EXCEPTIONS as usize] = [
@@ -86,7 +90,13 @@ pub fn name(vector: u8) -> &'static str {
 pub(crate) fn dispatch(frame: &mut Frame) {
     let vector = frame.vector();
     if vector >= EXCEPTIONS {
-        STRAYS.fetch_add(1, Ordering::Relaxed);
+        match vector {
+            TIMER => timer::interrupt(),
+            COM1 => receive::interrupt(),
+            _ => {
+                STRAYS.fetch_add(1, Ordering::Relaxed);
+            }
+        }
         pic::acknowledge(vector);
         return;
     }

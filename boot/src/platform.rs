@@ -1,7 +1,7 @@
 //! The machine, as the kernel asks for it: [`kernel::Platform`] by way of `arch`.
 
-use arch::{cpu, keyboard, mode, power, serial, tlb, vga};
-use kernel::{CpuFacts, Platform, Registers};
+use arch::{cpu, interrupts, keyboard, mode, power, receive, serial, timer, tlb, vga};
+use kernel::{CpuFacts, Input, Platform, Registers};
 use mm::{KernelMap, MapError, Memory, Mmu};
 
 use crate::heap;
@@ -20,12 +20,24 @@ impl Platform for Pc {
         vga::write(bytes);
     }
 
-    fn read(&self) -> Option<u8> {
-        serial::read().or_else(keyboard::read)
+    fn listen(&self) {
+        timer::start();
+        receive::listen();
+        // SAFETY: the IDT is loaded; the two devices' handlers take one lock, which is taken with interrupts off only.
+        unsafe { interrupts::enable() };
+    }
+
+    fn read(&self) -> Option<(u8, Input)> {
+        let serial = receive::read().map(|byte| (byte, Input::Serial));
+        serial.or_else(|| keyboard::read().map(|byte| (byte, Input::Keyboard)))
+    }
+
+    fn overruns(&self) -> u32 {
+        receive::overruns()
     }
 
     fn pause(&self) {
-        arch::interrupts::wait();
+        interrupts::wait();
     }
 
     fn mmu(&self) -> &dyn Mmu {

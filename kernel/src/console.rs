@@ -3,13 +3,36 @@
 use core::fmt;
 
 use crate::Platform;
+use crate::pager::Pager;
 
 /// A [`Platform`] that can be written to with `write!`.
-pub struct Console(pub &'static dyn Platform);
+pub struct Console {
+    platform: &'static dyn Platform,
+    /// Stops long output after each screenful, if somebody is to read it.
+    pager: Option<Pager>,
+}
+
+impl Console {
+    /// Writes at once, and all of it.
+    pub const fn new(platform: &'static dyn Platform) -> Self {
+        Self { platform, pager: None }
+    }
+
+    /// Stops after each screenful from here on, or no longer.
+    pub fn page(&mut self, on: bool) {
+        self.pager = on.then(Pager::new);
+    }
+}
 
 impl fmt::Write for Console {
+    /// Fails when whoever reads wants no more; the rest of a command's output is not worth making then.
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.write(text.as_bytes());
-        Ok(())
+        match &mut self.pager {
+            Some(pager) => pager.write(self.platform, text),
+            None => {
+                self.platform.write(text.as_bytes());
+                Ok(())
+            }
+        }
     }
 }

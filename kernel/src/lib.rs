@@ -18,13 +18,14 @@ mod audit;
 mod console;
 pub mod log;
 mod machine;
+mod pager;
 mod platform;
 mod prompt;
 mod selftest;
 mod show;
 
 pub use machine::{BootFacts, Machine};
-pub use platform::{CpuFacts, Platform, Registers};
+pub use platform::{CpuFacts, Input, Platform, Registers};
 
 use core::fmt::Write;
 
@@ -35,7 +36,7 @@ use console::Console;
 
 /// Runs the kernel.
 pub fn start(mut machine: Machine) -> ! {
-    let mut console = Console(machine.platform);
+    let mut console = Console::new(machine.platform);
     take_stock(&machine);
     audit::at_boot(&mut console, &machine);
     // A console that fails has nobody to complain to.

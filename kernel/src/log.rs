@@ -22,7 +22,7 @@ impl Log for Lines {
             _ => "",
         };
         // A console that fails has nobody to complain to.
-        let _ = writeln!(Console(self.0), "{mark}{}", record.args());
+        let _ = writeln!(Console::new(self.0), "{mark}{}", record.args());
     }
 
     fn flush(&self) {}

@@ -7,8 +7,14 @@ pub trait Platform: Sync {
     /// Writes to every console there is.
     fn write(&self, bytes: &[u8]);
 
-    /// A byte that was typed, if there is one. Does not wait.
-    fn read(&self) -> Option<u8>;
+    /// Has what is typed kept until it is [read](Self::read), whatever the kernel does meanwhile, from here on.
+    fn listen(&self);
+
+    /// A byte that was typed, if there is one, and where. Does not wait.
+    fn read(&self) -> Option<(u8, Input)>;
+
+    /// In how many places something is missing among what was read so far, because it could not be kept.
+    fn overruns(&self) -> u32;
 
     /// Spends a moment doing nothing, as cheaply as the CPU can.
     fn pause(&self);
@@ -40,6 +46,15 @@ pub trait Platform: Sync {
 
     /// Leaves the emulator through isa-debug-exit. Returns on a machine without one.
     fn exit(&self, passed: bool);
+}
+
+/// Where something is typed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// The serial line: a person with a terminal, or a script.
+    Serial,
+    /// The keyboard: a person in front of the screen.
+    Keyboard,
 }
 
 /// The registers that say how memory is translated. Those that a CPU does not have are 0.

@@ -11,7 +11,7 @@ mod words;
 use core::fmt::{self, Write};
 
 use crate::console::Console;
-use crate::{Machine, Platform};
+use crate::{Input, Machine, Platform};
 use complete::Completion;
 use keys::Decoder;
 use line::{Editor, Event, LONGEST};
@@ -26,19 +26,33 @@ const WIDTH: usize = 80;
 pub fn listen(console: &mut Console, machine: &mut Machine) -> ! {
     let mut decoder = Decoder::new();
     let mut editor = Editor::new();
+    let mut overruns = machine.platform.overruns();
+    machine.platform.listen();
     loop {
         // A console that fails has nobody to complain to.
-        let _ = read(console, machine.platform, &mut decoder, &mut editor)
-            .and_then(|()| commands::answer(console, machine, editor.line()));
+        let Ok(input) = read(console, machine.platform, &mut decoder, &mut editor) else { continue };
+        if core::mem::replace(&mut overruns, machine.platform.overruns()) != overruns {
+            let _ = writeln!(console, "more came in on the serial line than could be kept; this line is dropped");
+            continue;
+        }
+        // Whoever sits before the screen has no other way to see what has left it; a script would wait for ever.
+        console.page(input == Input::Keyboard);
+        let _ = commands::answer(console, machine, editor.line());
+        console.page(false);
     }
 }
 
-/// Reads a line into `editor`, echoing it.
-fn read(console: &mut Console, platform: &dyn Platform, decoder: &mut Decoder, editor: &mut Editor) -> fmt::Result {
+/// Reads a line into `editor`, echoing it; tells where its end was typed.
+fn read(
+    console: &mut Console,
+    platform: &dyn Platform,
+    decoder: &mut Decoder,
+    editor: &mut Editor,
+) -> Result<Input, fmt::Error> {
     editor.clear();
     console.write_str(PROMPT)?;
     loop {
-        let Some(byte) = platform.read() else {
+        let Some((byte, input)) = platform.read() else {
             platform.pause();
             continue;
         };
@@ -61,7 +75,8 @@ fn read(console: &mut Console, platform: &dyn Platform, decoder: &mut Decoder, e
             }
             Event::Done => {
                 editor.remember();
-                return console.write_char('\n');
+                console.write_char('\n')?;
+                return Ok(input);
             }
         }
     }
