@@ -22,7 +22,7 @@ mod symbols;
 use arch::{cpu, descriptors, mode, serial, vga};
 use boot::{BootInfo, Extent, Options, Pixels};
 use kernel::{BootFacts, Machine};
-use log::{error, info, warn};
+use log::{debug, error, info, warn};
 use mm::{Cache, FrameRun, KernelMap, Kind, Layout, MapError, Memory, MemoryMap, PhysAddr, Section, Selection, Window};
 use spin::Once;
 
@@ -94,6 +94,8 @@ fn bring_up(said: &'static BootInfo<'static>, text_screen: bool) -> Result<Machi
     let selection = mm::select(&mm::FAMILY, &features, mm::Options { no_xpa: options.no_xpa });
     let info = &selection.paging.routines.info;
     info!("{}: {}", info.name, selection.reason);
+    debug!("command line: '{}'", said.command_line());
+    debug!("CPU: {features:?}");
 
     let mut map = read_memory_map(said, &selection);
     let mut memory = memory::take_stock(&mut map, boot_window(), &Layout::of(info)).map_err(Refusal::Memory)?;
@@ -167,6 +169,7 @@ fn lift(memory: &mut Memory, selection: &Selection, map: &MemoryMap) -> Result<K
     // SAFETY: CR3 points to them.
     unsafe { tables.set_live(true) };
     tables.unmap_identity(memory, page, kernel::Platform::mmu(&PC))?;
+    debug!("page tables: root at {:#x}", tables.tables().root().start());
     Ok(tables)
 }
 

@@ -297,7 +297,9 @@ pub fn report(console: &mut Console, machine: &Machine) -> fmt::Result {
 /// If something is, and the command line asks for the self-tests.
 pub fn at_boot(console: &mut Console, machine: &Machine) {
     match live(console, machine) {
-        Some(Tally { findings: 0, .. }) => {}
+        Some(Tally { findings: 0, entries, tables }) => {
+            ::log::debug!("audit: {entries} entries, {tables} tables, no findings");
+        }
         Some(Tally { findings, .. }) if machine.boot.selftest => panic!("the audit has {findings} findings"),
         Some(Tally { findings, .. }) => ::log::warn!("audit: {findings} findings"),
         None => ::log::warn!("audit: no memory for a list of the tables; the tables were not looked at"),

@@ -6,7 +6,7 @@ use mm::VirtAddr;
 
 use super::{usage, words};
 use crate::console::Console;
-use crate::{Machine, audit, selftest, show};
+use crate::{Machine, audit, log, selftest, show};
 
 /// One command.
 struct Command {
@@ -33,7 +33,7 @@ enum Choices {
     Words(&'static [&'static [&'static str]]),
 }
 
-const COMMANDS: [Command; 12] = [
+const COMMANDS: [Command; 13] = [
     Command {
         name: "help",
         arguments: "[COMMAND]",
@@ -133,6 +133,18 @@ const COMMANDS: [Command; 12] = [
         },
     },
     Command {
+        name: "log",
+        arguments: "[LEVEL] [TEXT]",
+        does: "Shows the kernel's log: what is as grave as LEVEL and has TEXT in it, or all.",
+        example: (
+            "log info aperture",
+            "info   memory: 65020 KiB of RAM, 63048 KiB of it free, 65020 KiB within reach of the aperture\n\
+             log: 1 of 7 lines",
+        ),
+        choices: Choices::Words(&[&LEVELS]),
+        run: show_log,
+    },
+    Command {
         name: "cmdline",
         arguments: "",
         does: "Shows the command line and who handed it over.",
@@ -184,6 +196,17 @@ const NAMES: [&str; COMMANDS.len()] = {
     names
 };
 
+/// The log's levels.
+const LEVELS: [&str; log::LEVELS.len()] = {
+    let mut names = [""; log::LEVELS.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = log::LEVELS[at].0;
+        at += 1;
+    }
+    names
+};
+
 /// What the word number `index` of a line that begins with `line` may be, as far as that is fixed.
 pub fn choices(line: &str, index: usize) -> &'static [&'static str] {
     let Some(place) = index.checked_sub(1) else { return &NAMES };
@@ -197,7 +220,7 @@ pub fn choices(line: &str, index: usize) -> &'static [&'static str] {
 }
 
 /// As many words as the longest command has, its name included.
-const MOST_WORDS: usize = 2;
+const MOST_WORDS: usize = 3;
 
 /// Does what `line` says, or says what is wrong with it.
 pub fn answer(console: &mut Console, machine: &mut Machine, line: &str) -> fmt::Result {
@@ -242,6 +265,19 @@ fn walk(console: &mut Console, machine: &mut Machine, words: &[&str]) -> fmt::Re
         Ok(address) => show::walk(console, machine, VirtAddr(address)),
         Err(reason) => writeln!(console, "walk: '{}' is no address: {reason}", words[0]),
     }
+}
+
+fn show_log(console: &mut Console, _: &mut Machine, words: &[&str]) -> fmt::Result {
+    let level = |word: &str| log::LEVELS.iter().find(|(name, _)| *name == word).map(|(_, level)| *level);
+    let (least, text) = match words {
+        [] => (None, ""),
+        [word] => level(word).map_or((None, *word), |level| (Some(level), "")),
+        [word, text, ..] => match level(word) {
+            Some(level) => (Some(level), *text),
+            None => return writeln!(console, "log: '{word}' is no level; there are error, warn, info and debug"),
+        },
+    };
+    log::show(console, least.unwrap_or(log::Level::Trace), text)
 }
 
 fn power_off(console: &mut Console, machine: &mut Machine, _: &[&str]) -> fmt::Result {

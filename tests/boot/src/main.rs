@@ -10,6 +10,7 @@
 mod check;
 mod maps;
 mod picture;
+mod prompt;
 mod qemu;
 mod row;
 mod rows;
@@ -173,6 +174,7 @@ fn run(row: &Row, iso: &Path, folder: &Path) -> Verdict {
             let tests = check::self_tests(&mut machine)?;
             // What the self-tests did to the tables they undid.
             let tables = check::tables(&mut machine, mode, nx, pa_bits)?;
+            let keys = if row.prompt { prompt::check(&mut machine)? + ", " } else { String::new() };
             if let Some((command, answer)) = row.keyboard {
                 let from = machine.position();
                 for key in command.chars() {
@@ -185,7 +187,7 @@ fn run(row: &Row, iso: &Path, folder: &Path) -> Verdict {
             machine.screenshot("screen.png")?;
             machine.type_keys("poweroff\r")?;
             match machine.exit_status(Duration::from_secs(20))? {
-                0 => Ok(format!("{}, {tests}, {tables}", mode.name())),
+                0 => Ok(format!("{}, {keys}{tests}, {tables}", mode.name())),
                 status => Err(format!("poweroff: QEMU's exit status is {status}")),
             }
         }

@@ -16,6 +16,8 @@ pub struct Row {
     pub says: Vec<&'static str>,
     /// The least RAM that has to be found, in MiB.
     pub ram_mib: u64,
+    /// Whether the prompt is tried key by key.
+    pub prompt: bool,
     /// A command to type on the PS/2 keyboard, and a part of its answer.
     pub keyboard: Option<(&'static str, &'static str)>,
 }
@@ -90,6 +92,7 @@ impl Row {
             expect: Expect::SelfTest,
             says: Vec::new(),
             ram_mib: 0,
+            prompt: false,
             keyboard: None,
         }
     }
@@ -121,6 +124,11 @@ impl Row {
 
     pub fn menu(mut self, id: &'static str) -> Self {
         self.start = Start::Menu(id);
+        self
+    }
+
+    pub fn prompt(mut self) -> Self {
+        self.prompt = true;
         self
     }
 

@@ -78,6 +78,9 @@ pub fn rows() -> Vec<Row> {
             .expect(Expect::Refuses("this CPU has no long mode; boot the i686 kernel")),
         x86_64("8 MiB", "max", "8M").expect(Expect::Refuses("Strata needs 16 MiB of RAM")),
         i686("8 MiB on a 486", "486", "8M").expect(Expect::Refuses("Strata needs 16 MiB of RAM")),
+        // The prompt, key by key and pasted to.
+        i686("the prompt, 486", "486", "64M").prompt().ready(Pml2, Unsupported, false, 32),
+        x86_64("the prompt, max", "max", "64M").prompt().ready(Pml5, On, true, 40),
         // Typed on the keyboard instead of COM1.
         i686("a PS/2 keyboard, 486", "486", "64M").keyboard("cmdline", "loader:").ready(Pml2, Unsupported, false, 32),
         x86_64("a PS/2 keyboard, max", "max", "64M").keyboard("cmdline", "loader:").ready(Pml5, On, true, 40),
