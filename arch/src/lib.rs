@@ -11,7 +11,7 @@
 //!
 //! What there is, and in the order in which a kernel comes up:
 //!
-//! - [`serial`] and [`receive`], [`vga`], [`keyboard`]: consoles, of which any may be missing;
+//! - [`serial`] and [`receive`], [`screen`], [`keyboard`]: consoles, of which any may be missing;
 //! - [`descriptors`]: the tables that say what a segment, an interrupt, a task is;
 //! - [`trap`]: exceptions, and the one hook for them;
 //! - [`cpu`]: what this CPU offers, and switching on what the page tables rely on;
@@ -32,11 +32,11 @@ pub mod power;
 pub mod receive;
 mod registers;
 mod ring;
+pub mod screen;
 pub mod serial;
 pub mod timer;
 pub mod tlb;
 pub mod trap;
-pub mod vga;
 
 #[cfg(target_arch = "x86")]
 #[path = "i686/mod.rs"]

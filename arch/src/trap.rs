@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 pub use crate::machine::frame::Frame;
 
-use crate::{interrupts, pic, receive, serial, timer, vga};
+use crate::{interrupts, pic, receive, screen, serial, timer};
 
 /// The vectors that the architecture has kept for exceptions.
 const EXCEPTIONS: u8 = 32;
@@ -121,7 +121,7 @@ struct Consoles;
 impl fmt::Write for Consoles {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         serial::write(text.as_bytes());
-        vga::write(text.as_bytes());
+        screen::write(text.as_bytes());
         Ok(())
     }
 }

@@ -1,7 +1,10 @@
 //! What the loader said, in Strata's own words. Nowhere else does anything know the format it came in.
 
 use mm::{Kind, MemoryMap, PhysAddr};
-use multiboot2::{BootInformation, BootInformationHeader, FramebufferTag, FramebufferType, MemoryAreaType};
+use multiboot2::{
+    BootInformation, BootInformationHeader, FramebufferField, FramebufferTag, FramebufferType, MemoryAreaType,
+};
+use screen::{Channel, Geometry, Palette, PixelFormat};
 
 use crate::vet::{tag, vet};
 use crate::{Complaint, Complaints};
@@ -58,48 +61,27 @@ pub enum AcpiRoot {
     Xsdt(PhysAddr),
 }
 
-/// A screen made of pixels, or of letters.
+/// A screen, and where it begins in physical memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Framebuffer {
     /// The first byte of the first line.
     pub address: PhysAddr,
-    /// Bytes from one line to the next.
-    pub pitch: u32,
-    /// Pixels (letters) in a line.
-    pub width: u32,
-    /// Lines.
-    pub height: u32,
-    /// Bits of a pixel (letter).
-    pub bits: u8,
-    /// What a pixel is made of.
-    pub pixels: Pixels,
+    /// What it is made of.
+    pub made_of: MadeOf,
 }
 
-/// What a pixel is made of.
+/// What a screen is made of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Pixels {
-    /// Three colours.
-    Rgb {
-        /// Red.
-        red: Color,
-        /// Green.
-        green: Color,
-        /// Blue.
-        blue: Color,
+pub enum MadeOf {
+    /// Letters and their colours, as on the VGA's text screen.
+    Letters {
+        /// Letters in a line.
+        columns: u32,
+        /// Lines.
+        lines: u32,
     },
-    /// An index into a palette.
-    Indexed,
-    /// A letter and its colours, as on the VGA's text screen.
-    Text,
-}
-
-/// Where a colour stands in a pixel.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Color {
-    /// Its lowest bit.
-    pub position: u8,
-    /// How many bits.
-    pub bits: u8,
+    /// Pixels.
+    Pixels(Geometry),
 }
 
 impl<'a> BootInfo<'a> {
@@ -187,22 +169,20 @@ impl<'a> BootInfo<'a> {
     /// The screen, if it was handed over.
     pub fn framebuffer(&self) -> Option<Framebuffer> {
         let tag: &FramebufferTag = self.said.as_ref()?.framebuffer_tag()?.ok()?;
-        let color = |field: multiboot2::FramebufferField| Color { position: field.position, bits: field.size };
-        let pixels = match tag.buffer_type().ok()? {
-            FramebufferType::RGB { red, green, blue } => {
-                Pixels::Rgb { red: color(red), green: color(green), blue: color(blue) }
+        let channel = |field: FramebufferField| Channel { position: field.position, bits: field.size };
+        let format = match tag.buffer_type().ok()? {
+            FramebufferType::RGB { red, green, blue } => PixelFormat::Direct([red, green, blue].map(channel)),
+            FramebufferType::Indexed { palette } => {
+                PixelFormat::Indexed(Palette::new(palette.iter().map(|color| [color.red, color.green, color.blue])))
             }
-            FramebufferType::Indexed { .. } => Pixels::Indexed,
-            FramebufferType::Text => Pixels::Text,
+            FramebufferType::Text => {
+                let made_of = MadeOf::Letters { columns: tag.width(), lines: tag.height() };
+                return Some(Framebuffer { address: PhysAddr(tag.address()), made_of });
+            }
         };
-        Some(Framebuffer {
-            address: PhysAddr(tag.address()),
-            pitch: tag.pitch(),
-            width: tag.width(),
-            height: tag.height(),
-            bits: tag.bpp(),
-            pixels,
-        })
+        let (width, height, pitch, depth) = (tag.width(), tag.height(), tag.pitch(), tag.bpp());
+        let made_of = MadeOf::Pixels(Geometry { width, height, pitch, depth, format });
+        Some(Framebuffer { address: PhysAddr(tag.address()), made_of })
     }
 
     /// Where ACPI's tables are listed: in the newer list, if there are two.

@@ -19,8 +19,9 @@ mod platform;
 mod stub;
 mod symbols;
 
-use arch::{cpu, descriptors, mode, serial, vga};
-use boot::{BootInfo, Extent, Options, Pixels};
+use ::screen::Geometry;
+use arch::{cpu, descriptors, mode, screen, serial};
+use boot::{BootInfo, Extent, Framebuffer, MadeOf, Options};
 use kernel::{BootFacts, Machine};
 use log::{debug, error, info, warn};
 use mm::{Cache, FrameRun, KernelMap, Kind, Layout, MapError, Memory, MemoryMap, PhysAddr, Section, Selection, Window};
@@ -52,18 +53,13 @@ pub unsafe extern "C" fn boot_main(_magic: u32, info: *mut u8, info_bytes: usize
     // SAFETY: by this function's contract nobody else has the copy.
     let bytes = unsafe { core::slice::from_raw_parts_mut(info, stub::INFO_ROOM) };
     let said = BOOT_INFO.call_once(|| BootInfo::read(bytes, info_bytes));
-    let text_screen = said.framebuffer().is_some_and(|screen| screen.pixels == Pixels::Text);
-    if text_screen {
-        // SAFETY: the stub's window shows the card's memory. It is mapped write-back there, but the firmware's MTRRs
-        // keep it uncached, and the final mapping replaces this one soon.
-        unsafe { vga::attach(boot_window().at(vga::PHYSICAL.frame())) };
-    }
+    show_letters(said);
     // SAFETY: called once, in ring 0, on the stub's flat segments.
     unsafe { descriptors::load() };
     panic::install();
     kernel::log::init(&PC);
     info!("Strata {} for {ARCH}, loaded by {}", env!("CARGO_PKG_VERSION"), said.loader());
-    match bring_up(said, text_screen) {
+    match bring_up(said) {
         Ok(machine) => kernel::start(machine),
         Err(reason) => {
             error!("cannot start: {reason}");
@@ -88,7 +84,7 @@ impl core::fmt::Display for Refusal {
     }
 }
 
-fn bring_up(said: &'static BootInfo<'static>, text_screen: bool) -> Result<Machine, Refusal> {
+fn bring_up(said: &'static BootInfo<'static>) -> Result<Machine, Refusal> {
     let options = read_command_line(said);
     let features = cpu::features();
     let selection = mm::select(&mm::FAMILY, &features, mm::Options { no_xpa: options.no_xpa });
@@ -103,9 +99,7 @@ fn bring_up(said: &'static BootInfo<'static>, text_screen: bool) -> Result<Machi
     unsafe { cpu::prepare(&features) };
     let mut tables = lift(&mut memory, &selection, &map).map_err(Refusal::Tables)?;
 
-    if text_screen {
-        move_text_screen(&mut tables, &mut memory);
-    }
+    show_screen(said, &mut tables, &mut memory);
     find_symbols(said, &map, &mut tables, &mut memory);
     let boot = BootFacts {
         arch: ARCH,
@@ -163,6 +157,8 @@ fn lift(memory: &mut Memory, selection: &Selection, map: &MemoryMap) -> Result<K
     let mut tables = KernelMap::build(memory, selection.paging, sections, map.ram_runs())?;
     let page = mode::trampoline();
     tables.map_identity(memory, page)?;
+    // The stub's window is gone with its tables.
+    screen::detach();
     // SAFETY: the stub's tables map the image, the stack in it, and all low memory at its physical address; the new
     // ones have the first two from their plan and the page of the mode switch from the line before.
     unsafe { platform::enter(&tables, memory) };
@@ -173,14 +169,47 @@ fn lift(memory: &mut Memory, selection: &Selection, map: &MemoryMap) -> Result<K
     Ok(tables)
 }
 
-/// Looks at the text screen's memory uncached, and not through the aperture, in which devices have no place.
-fn move_text_screen(tables: &mut KernelMap, memory: &mut Memory) {
-    match tables.map_device(memory, "vga", vga::PHYSICAL, vga::BYTES, Cache::Uncached) {
-        // SAFETY: it is mapped, for good.
-        Ok(at) => unsafe { vga::attach(at.0 as usize as *mut u8) },
-        Err(error) => {
-            vga::detach();
-            warn!("no text screen: {error}");
+/// Shows text on the card's text screen, if that is what there is, as long as the stub's tables are live. A framebuffer
+/// waits for tables in which it is not write-back: drawing on it uncached takes seconds.
+fn show_letters(said: &BootInfo) {
+    if let Some(Framebuffer { made_of: MadeOf::Letters { columns, lines }, .. }) = said.framebuffer() {
+        // SAFETY: the stub's window shows the card's memory, and `lift` detaches the screen before it is left. It is
+        // mapped write-back there, but the firmware's MTRRs keep it uncached.
+        unsafe { screen::attach_text(boot_window().at(screen::TEXT.frame()), columns as usize, lines as usize) };
+    }
+}
+
+/// Shows the screen that was handed over in the final tables: letters uncached, pixels write-combining; neither through
+/// the aperture, in which devices have no place.
+fn show_screen(said: &BootInfo, tables: &mut KernelMap, memory: &mut Memory) {
+    let Some(Framebuffer { address, made_of }) = said.framebuffer() else {
+        info!("screen: none was handed over");
+        return;
+    };
+    match made_of {
+        MadeOf::Letters { columns, lines } => {
+            match tables.map_device(memory, "vga", screen::TEXT, screen::TEXT_BYTES, Cache::Uncached) {
+                // SAFETY: it is mapped, for good.
+                Ok(at) => unsafe { screen::attach_text(at.0 as usize as *mut u8, columns as usize, lines as usize) },
+                Err(error) => warn!("screen: the text screen cannot be mapped: {error}"),
+            }
+        }
+        MadeOf::Pixels(geometry) => {
+            let Geometry { width, height, depth, .. } = geometry;
+            if let Err(reason) = geometry.check() {
+                warn!("screen: the framebuffer that was handed over is not used: {reason}");
+                return;
+            }
+            let mapped = tables.map_device(memory, "framebuffer", address, geometry.bytes(), Cache::WriteCombining);
+            let attached = mapped.map(|at| {
+                // SAFETY: all its lines are mapped, for good.
+                unsafe { screen::attach_pixels(at.0 as usize as *mut u8, geometry) }
+            });
+            match attached {
+                Ok(Ok(())) => info!("screen: {width} by {height} pixels of {depth} bits at {address:#x}"),
+                Ok(Err(reason)) => warn!("screen: the framebuffer that was handed over is not used: {reason}"),
+                Err(error) => warn!("screen: the framebuffer at {address:#x} cannot be mapped: {error}"),
+            }
         }
     }
 }

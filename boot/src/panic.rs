@@ -5,7 +5,7 @@ use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use arch::trap::{self, Frame};
-use arch::{interrupts, mode, power, serial, vga};
+use arch::{interrupts, mode, power, screen, serial};
 
 use mm::VirtAddr;
 
@@ -48,7 +48,7 @@ fn report(message: fmt::Arguments, location: Option<&core::panic::Location>, fra
     // SAFETY: interrupts are off and this function does not return, so whoever held a console is not coming back.
     unsafe {
         serial::seize();
-        vga::seize();
+        screen::seize();
     }
     let _ = tell(out, message, location, frame);
     end()
@@ -141,7 +141,7 @@ struct Consoles;
 impl fmt::Write for Consoles {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         serial::write(text.as_bytes());
-        vga::write(text.as_bytes());
+        screen::write(text.as_bytes());
         Ok(())
     }
 }

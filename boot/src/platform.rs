@@ -1,6 +1,6 @@
 //! The machine, as the kernel asks for it: [`kernel::Platform`] by way of `arch`.
 
-use arch::{cpu, interrupts, keyboard, mode, power, receive, serial, timer, tlb, vga};
+use arch::{cpu, interrupts, keyboard, mode, power, receive, screen, serial, timer, tlb};
 use kernel::{CpuFacts, Input, Platform, Registers};
 use mm::{KernelMap, MapError, Memory, Mmu};
 
@@ -17,7 +17,7 @@ static MMU: tlb::Cpu = tlb::Cpu;
 impl Platform for Pc {
     fn write(&self, bytes: &[u8]) {
         serial::write(bytes);
-        vga::write(bytes);
+        screen::write(bytes);
     }
 
     fn listen(&self) {

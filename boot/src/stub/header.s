@@ -1,7 +1,7 @@
 # The multiboot2 boot_header: what this is, and what is asked of the loader (Multiboot2 Specification 2.0, 3.1).
 #
-# There is no framebuffer tag. With one, GRUB under BIOS leaves text mode when it loads the kernel, whatever its menu set
-# before, and text is what is written to the screen so far. Without one, GRUB under UEFI hands no screen over.
+# The framebuffer tag wants any size and depth. Without it, GRUB under UEFI hands no screen over. Because of it, GRUB sets
+# `gfxpayload` anew when it loads the kernel; what the menu wants, it has to say after that.
 
 .set HEADER_MAGIC, 0xE85250D6
 .set ARCH_I386, 0                       # "32-bit protected mode": the state that both kernels start in
@@ -10,6 +10,7 @@
 .set TAG_END, 0
 .set TAG_REQUEST, 1
 .set TAG_CONSOLE, 4
+.set TAG_FRAMEBUFFER, 5
 .set TAG_MODULE_ALIGN, 6
 
 .section .boot.header, "a", @progbits
@@ -50,6 +51,13 @@ boot_console:
     .short TAG_CONSOLE, OPTIONAL
     .long 12
     .long 2                             # VGA text will do; no console is needed at all, COM1 is not the loader's matter
+
+.balign 8
+.type boot_screen, @object
+boot_screen:
+    .short TAG_FRAMEBUFFER, OPTIONAL
+    .long 20
+    .long 0, 0, 0                       # width, height, depth: whatever there is
 
 .balign 8
     .short TAG_MODULE_ALIGN, OPTIONAL   # each module begins with a page of its own

@@ -4,7 +4,9 @@ mod bad;
 
 use mm::{Kind, MemoryMap, PhysAddr, Region};
 
-use crate::{AcpiRoot, BootInfo, Color, Complaint, Extent, Framebuffer, Module, Pixels, SymbolTable};
+use screen::{Channel, Geometry, PixelFormat};
+
+use crate::{AcpiRoot, BootInfo, Complaint, Extent, Framebuffer, MadeOf, Module, SymbolTable};
 
 /// Boot information in the making: tags one after another, each padded to 8 bytes.
 #[derive(Clone, Default)]
@@ -167,15 +169,10 @@ fn everything_that_was_said_is_heard() {
     assert_eq!((info.command_line(), info.loader()), ("NOXPA quiet", "GRUB 2.06"));
     let module = Module { start: PhysAddr(0x60_0000), bytes: 0x1234, command_line: "disk ro" };
     assert_eq!(info.modules().collect::<Vec<_>>(), [module]);
-    let color = |position| Color { position, bits: 8 };
-    let screen = Framebuffer {
-        address: PhysAddr(0xFD00_0000),
-        pitch: 4096,
-        width: 1024,
-        height: 768,
-        bits: 32,
-        pixels: Pixels::Rgb { red: color(16), green: color(8), blue: color(0) },
-    };
+    let channel = |position| Channel { position, bits: 8 };
+    let format = PixelFormat::Direct([channel(16), channel(8), channel(0)]);
+    let made_of = MadeOf::Pixels(Geometry { width: 1024, height: 768, pitch: 4096, depth: 32, format });
+    let screen = Framebuffer { address: PhysAddr(0xFD00_0000), made_of };
     assert_eq!(info.framebuffer(), Some(screen));
     assert_eq!(info.acpi_root(), Some(AcpiRoot::Xsdt(PhysAddr(0x1_0000_0040))));
     let extent = |start, bytes| Extent { start: PhysAddr(start), bytes };
