@@ -22,6 +22,7 @@ const TRIES: u32 = 1 << 20;
 static SCREEN: Mutex<Screen<Glass>> = Mutex::new(Screen::new());
 
 /// What the screen is made of.
+#[allow(clippy::large_enum_variant, reason = "there is one, and a panic must not need a heap")]
 enum Glass {
     Text(Letters<Mapped>),
     Pixels(Pixels<Mapped>),

@@ -42,6 +42,7 @@ impl Palette {
 
 /// What a pixel's bits mean.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one, and no heap to put it on")]
 pub enum PixelFormat {
     /// Red, green and blue, each somewhere in the pixel.
     Direct([Channel; 3]),

@@ -72,8 +72,8 @@ fn letters_are_where_they_belong(geometry: Geometry) {
     let memory = memory.0.borrow();
     let size = match geometry.width {
         ..1687 => RasterHeight::Size16,
-        ..2400 => RasterHeight::Size20,
-        ..2640 => RasterHeight::Size24,
+        1687..2400 => RasterHeight::Size20,
+        2400..2640 => RasterHeight::Size24,
         _ => RasterHeight::Size32,
     };
     let (front, back) = (expected(&geometry, Color::WHITE.rgb()), expected(&geometry, Color::BLACK.rgb()));
