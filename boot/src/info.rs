@@ -72,6 +72,7 @@ pub struct Framebuffer {
 
 /// What a screen is made of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one, and no heap yet")]
 pub enum MadeOf {
     /// Letters and their colours, as on the VGA's text screen.
     Letters {
