@@ -1,12 +1,13 @@
 //! What is checked on a machine that has come up.
 
 use std::collections::HashMap;
+use std::thread;
 use std::time::Duration;
 
-use crate::maps;
 use crate::qemu::Machine;
-use crate::row::{Mode, Row, Xpa};
+use crate::row::{Firmware, Mode, Row, Xpa};
 use crate::walk::{Run, Tables, merged};
+use crate::{glass, maps};
 
 /// How long a command at the prompt may take; the slowest is the self-tests' hundred lifts.
 const COMMAND: Duration = Duration::from_secs(120);
@@ -51,6 +52,37 @@ fn mib(memory: &str) -> Option<u64> {
         "G" => Some(number << 10),
         _ => None,
     }
+}
+
+/// Looks whether the screen shows what COM1 says, by itself: the card's letters in text mode, else the picture's.
+pub fn screen(machine: &mut Machine, row: &Row) -> Result<String, String> {
+    // Enough for every screen, with ends of lines that are not wrapped.
+    let said = machine.command("help", COMMAND)?;
+    let said = format!("{said}strata> ");
+    // The kernel writes to COM1 first, and QEMU draws what it sees when it is asked: the screen comes a moment later.
+    let mut compared = Err(String::new());
+    for _ in 0..20 {
+        compared = compare_screen(machine, row, &said)?;
+        if compared.is_ok() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    compared
+}
+
+/// Looks at the screen once.
+fn compare_screen(machine: &mut Machine, row: &Row, said: &str) -> Result<Result<String, String>, String> {
+    /// Where a card has its text, and what fits on it in the only mode that GRUB uses.
+    const TEXT: (u64, usize, usize) = (0xB8000, 80, 25);
+
+    let picture = machine.screenshot("screen.png")?;
+    if row.firmware == Firmware::Bios && row.screen.is_empty() {
+        let (address, columns, lines) = TEXT;
+        let memory = machine.physical_page(address)?;
+        return Ok(glass::compare(said, &glass::letters(&memory, columns, lines), columns));
+    }
+    Ok(glass::compare(said, &glass::pixels(&picture), glass::columns(&picture)))
 }
 
 /// Looks at the registers and the tables from outside, and holds `maps` against them.

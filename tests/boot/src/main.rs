@@ -8,6 +8,7 @@
 #![allow(missing_docs)] // A program: nobody else calls these.
 
 mod check;
+mod glass;
 mod maps;
 mod picture;
 mod prompt;
@@ -107,15 +108,18 @@ impl Isos {
         }
         let Start::Options { no_xpa, more } = row.start else { return Ok(original) };
         let entry = format!("{}{}", row.kernel.name(), if no_xpa { "-noxpa" } else { "" });
-        let key = format!("{entry} {more}");
+        let key = format!("{entry} {more} {}", row.screen);
         let mut made = self.made.lock().map_err(|_| "an ISO could not be made")?;
         if let Some(iso) = made.get(&key) {
             return Ok(iso.clone());
         }
         let iso = self.root.join(format!("build/boot-tests/{}.iso", made.len()));
         let mut tool = Command::new(self.root.join("tools/iso-variant"));
+        tool.arg(&iso);
+        if !row.screen.is_empty() {
+            tool.arg("--screen").arg(row.screen);
+        }
         let output = tool
-            .arg(&iso)
             .arg(entry)
             .args(more.split_whitespace())
             .output()
@@ -182,12 +186,13 @@ fn run(row: &Row, iso: &Path, folder: &Path) -> Verdict {
                     thread::sleep(Duration::from_millis(150));
                 }
                 machine.monitor("sendkey ret")?;
-                machine.wait_for(answer, from, Duration::from_secs(10))?;
+                let answered = machine.wait_for(answer, from, Duration::from_secs(10))?;
+                machine.wait_for("strata> ", from + answered.len(), Duration::from_secs(10))?;
             }
-            machine.screenshot("screen.png")?;
+            let screen = check::screen(&mut machine, row)?;
             machine.type_keys("poweroff\r")?;
             match machine.exit_status(Duration::from_secs(20))? {
-                0 => Ok(format!("{}, {keys}{tests}, {tables}", mode.name())),
+                0 => Ok(format!("{}, {keys}{tests}, {tables}, {screen}", mode.name())),
                 status => Err(format!("poweroff: QEMU's exit status is {status}")),
             }
         }

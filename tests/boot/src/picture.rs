@@ -4,15 +4,34 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 
-/// Saves the binary PPM `ppm` as a PNG.
-pub fn save(ppm: &[u8], file: &Path) -> Result<(), String> {
-    let (width, height, pixels) = parse(ppm).ok_or("QEMU's screenshot is no PPM")?;
-    let out = File::create(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let mut encoder = png::Encoder::new(BufWriter::new(out), width, height);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(pixels));
-    written.map_err(|error| format!("{}: {error}", file.display()))
+/// A picture, three bytes a pixel.
+pub struct Picture {
+    pub width: u32,
+    pub height: u32,
+    pixels: Vec<u8>,
+}
+
+impl Picture {
+    /// The picture in the binary PPM `ppm`.
+    pub fn parse(ppm: &[u8]) -> Result<Self, String> {
+        let (width, height, pixels) = parse(ppm).ok_or("QEMU's screenshot is no PPM")?;
+        Ok(Self { width, height, pixels: pixels.into() })
+    }
+
+    /// How green a pixel is.
+    pub fn green(&self, x: u32, y: u32) -> u8 {
+        self.pixels[(y * self.width + x) as usize * 3 + 1]
+    }
+
+    /// Saves it as a PNG.
+    pub fn save(&self, file: &Path) -> Result<(), String> {
+        let out = File::create(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        let mut encoder = png::Encoder::new(BufWriter::new(out), self.width, self.height);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_depth(png::BitDepth::Eight);
+        let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&self.pixels));
+        written.map_err(|error| format!("{}: {error}", file.display()))
+    }
 }
 
 /// Width, height and the pixels of a binary PPM with 8 bits a colour.

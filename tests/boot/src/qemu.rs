@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::picture::Picture;
 use crate::row::{Firmware, Row};
 
 /// What has been received on COM1 so far, and whether more can come.
@@ -143,14 +144,16 @@ impl Machine {
         }
     }
 
-    /// Saves the screen as a picture.
-    pub fn screenshot(&mut self, name: &str) -> Result<(), String> {
+    /// Saves the screen as a picture, and returns it.
+    pub fn screenshot(&mut self, name: &str) -> Result<Picture, String> {
         let file = self.folder.join("screen.ppm");
         let _ = fs::remove_file(&file);
         self.monitor(&format!("screendump \"{}\"", file.display()))?;
         let ppm = fs::read(&file).map_err(|error| format!("no screenshot: {error}"))?;
         let _ = fs::remove_file(&file);
-        crate::picture::save(&ppm, &self.folder.join(name))
+        let picture = Picture::parse(&ppm)?;
+        picture.save(&self.folder.join(name))?;
+        Ok(picture)
     }
 
     /// Waits for QEMU to end by itself and returns its exit status.

@@ -10,6 +10,8 @@ pub struct Row {
     pub cpu: &'static str,
     pub memory: &'static str,
     pub firmware: Firmware,
+    /// What the menu's `screen` says; empty for what it says by itself.
+    pub screen: &'static str,
     pub start: Start,
     pub expect: Expect,
     /// What has to be said on the way up.
@@ -88,6 +90,7 @@ impl Row {
             cpu,
             memory,
             firmware: Firmware::Bios,
+            screen: "",
             start: Start::Options { no_xpa: false, more: "" },
             expect: Expect::SelfTest,
             says: Vec::new(),
@@ -99,6 +102,11 @@ impl Row {
 
     pub fn firmware(mut self, firmware: Firmware) -> Self {
         self.firmware = firmware;
+        self
+    }
+
+    pub fn screen(mut self, screen: &'static str) -> Self {
+        self.screen = screen;
         self
     }
 

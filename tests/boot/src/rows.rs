@@ -81,6 +81,11 @@ pub fn rows() -> Vec<Row> {
         // The prompt, key by key and pasted to.
         i686("the prompt, 486", "486", "64M").prompt().ready(Pml2, Unsupported, false, 32),
         x86_64("the prompt, max", "max", "64M").prompt().ready(Pml5, On, true, 40),
+        // On a framebuffer that a BIOS sets up, in every depth that QEMU's card has.
+        i686("15 bits a pixel, 486", "486", "64M").screen("800x600x15").ready(Pml2, Unsupported, false, 32),
+        i686("16 bits a pixel", "pentium3", "64M").screen("640x480x16").ready(Pml3, On, false, 36),
+        x86_64("24 bits a pixel", "qemu64", "256M").screen("1024x768x24").ready(Pml4, Unsupported, true, 40),
+        x86_64("32 bits a pixel", "max", "256M").screen("1280x1024x32").ready(Pml5, On, true, 40),
         // Typed on the keyboard instead of COM1.
         i686("a PS/2 keyboard, 486", "486", "64M").keyboard("cmdline", "loader:").ready(Pml2, Unsupported, false, 32),
         x86_64("a PS/2 keyboard, max", "max", "64M").keyboard("cmdline", "loader:").ready(Pml5, On, true, 40),
