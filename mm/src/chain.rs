@@ -3,11 +3,7 @@
 use crate::{Frame, MapError, Memory, PAGE_SHIFT};
 
 /// A list of page-table frames, linked through the first 8 bytes of each, so that any number can be held without
-/// memory of its own: frames taken before a change, or tables of level 1 waiting for the flush after one.
-///
-/// A table in the list may still be walked by a CPU that has not flushed, so a link must not be mistaken for an entry.
-/// It reads as an absent entry in every format (bit 0 clear in both halves) and names no real frame (the number is
-/// inverted, as Linux does against L1TF). Nothing else of the table changes.
+/// memory of its own: those that are taken before a change.
 pub(crate) struct Chain {
     first: Frame,
     len: u64,
@@ -17,11 +13,6 @@ impl Chain {
     /// No frame.
     pub const fn new() -> Self {
         Self { first: Frame(0), len: 0 }
-    }
-
-    /// How many frames.
-    pub const fn len(&self) -> u64 {
-        self.len
     }
 
     /// Whether there is none.
@@ -50,9 +41,8 @@ impl Chain {
     /// Adds `frame`, whose first 8 bytes are overwritten.
     pub fn push(&mut self, memory: &Memory, frame: Frame) {
         let at = memory.window.at(frame).cast();
-        // SAFETY: a frame in a chain belongs to the chain: it was taken from the allocator, or has just been unlinked
-        // from a tree that the caller changes exclusively. A CPU that still walks it sees an absent entry.
-        unsafe { Link::to(self.first).store(at) };
+        // SAFETY: a frame in a chain belongs to the chain: it was taken from the allocator.
+        unsafe { Link::to(self.first.0).store(at) };
         self.first = frame;
         self.len += 1;
     }
@@ -62,7 +52,7 @@ impl Chain {
         self.len = self.len.checked_sub(1)?;
         let frame = self.first;
         // SAFETY: the frame is in the chain, so `push` wrote its link, and it is ours alone.
-        self.first = unsafe { Link::load(memory.window.at(frame).cast()) }.next();
+        self.first = Frame(unsafe { Link::load(memory.window.at(frame).cast()) }.value());
         Some(frame)
     }
 
@@ -74,35 +64,44 @@ impl Chain {
     }
 }
 
-/// Two 32-bit halves, each with bit 0 clear: 31 bits of the inverted frame number in each.
+/// A number in a frame, in a form that a CPU which still walks the frame as a table does not mistake for an entry.
+///
+/// It reads as an absent entry in every format (bit 0 clear in both halves) and names no real frame (the number is
+/// inverted, as Linux does against L1TF): two 32-bit halves, with 31 bits of the inverted number in each.
 #[derive(Clone, Copy)]
 #[repr(C)]
-struct Link([u32; 2]);
+pub(crate) struct Link([u32; 2]);
 
 const HALF: u64 = (1 << 31) - 1;
-const FRAME_BITS: u64 = (1 << 62) - 1;
+const BITS: u64 = (1 << 62) - 1;
 
 impl Link {
-    fn to(next: Frame) -> Self {
-        let inverted = !next.0 & FRAME_BITS;
+    /// The link that holds `value`, which has no more than 62 bits.
+    pub fn to(value: u64) -> Self {
+        let inverted = !value & BITS;
         Self([(inverted & HALF) << 1, (inverted >> 31) << 1].map(|half| half as u32))
     }
 
-    fn next(self) -> Frame {
+    /// What it holds.
+    pub fn value(self) -> u64 {
         let [low, high] = self.0.map(|half| u64::from(half) >> 1);
-        Frame(!(low | high << 31) & FRAME_BITS)
+        !(low | high << 31) & BITS
     }
 
+    /// Reads a link.
+    ///
     /// # Safety
     /// `at` is a live, 8-byte aligned frame start that holds a link.
-    unsafe fn load(at: *const Self) -> Self {
+    pub unsafe fn load(at: *const Self) -> Self {
         // SAFETY: by this function's contract.
         unsafe { at.read_volatile() }
     }
 
+    /// Writes it.
+    ///
     /// # Safety
     /// `at` is a live, 8-byte aligned frame start that is the caller's to write.
-    unsafe fn store(self, at: *mut Self) {
+    pub unsafe fn store(self, at: *mut Self) {
         // SAFETY: by this function's contract.
         unsafe { at.write_volatile(self) }
     }

@@ -51,13 +51,13 @@ impl Cache {
 
     /// The kind that (PWT, PCD, PAT) selects out of [`PAT`]. UC-, which Strata never writes, counts as
     /// uncached.
+    #[inline]
     pub const fn from_bits(pwt: bool, pcd: bool, pat: bool) -> Self {
-        match (pwt, pcd, pat) {
-            (false, false, _) => Cache::WriteBack,
-            (true, false, _) => Cache::WriteThrough,
-            (false, true, true) => Cache::WriteCombining,
-            (_, true, _) => Cache::Uncached,
-        }
+        const KINDS: [Cache; 8] = {
+            let (wb, wt, wc, uc) = (Cache::WriteBack, Cache::WriteThrough, Cache::WriteCombining, Cache::Uncached);
+            [wb, wt, uc, uc, wb, wt, wc, uc]
+        };
+        KINDS[pwt as usize | (pcd as usize) << 1 | (pat as usize) << 2]
     }
 }
 

@@ -43,6 +43,26 @@ const fn when(set: bool, bits: u64) -> u64 {
     if set { bits } else { 0 }
 }
 
+/// The bits of a leaf at `level` that pick `cache`: looked up, because a jump could be foretold only where all pages are
+/// alike.
+#[inline]
+const fn cache_bits(cache: Cache, level: crate::Level) -> u64 {
+    const fn all(level: crate::Level) -> [u64; 4] {
+        let kinds = [Cache::WriteBack, Cache::WriteThrough, Cache::WriteCombining, Cache::Uncached];
+        let mut words = [0; 4];
+        let mut n = 0;
+        while n < 4 {
+            let (pwt, pcd, pat) = kinds[n].bits();
+            words[kinds[n] as usize] = when(pwt, bit::PWT) | when(pcd, bit::PCD) | when(pat, bit::pat(level));
+            n += 1;
+        }
+        words
+    }
+    const SMALL: [u64; 4] = all(1);
+    const LARGE: [u64; 4] = all(2);
+    if level == 1 { SMALL[cache as usize] } else { LARGE[cache as usize] }
+}
+
 /// One paging mode as the manual draws it. Pure arithmetic: no memory, no CPU.
 pub trait Format: 'static {
     /// The word that the tables hold.
@@ -84,15 +104,12 @@ pub trait Format: 'static {
     /// locked write to the table when it first uses them.
     #[inline]
     fn leaf_bits(flags: PageFlags, level: Level) -> u64 {
-        let (pwt, pcd, pat) = flags.cache.bits();
         let rights = flags.rights;
         bit::PRESENT
+            | cache_bits(flags.cache, level)
             | when(rights.contains(Rights::WRITE), bit::WRITE)
             | when(rights.contains(Rights::USER), bit::USER)
             | when(!rights.contains(Rights::USER), bit::ACCESSED | bit::DIRTY)
-            | when(pwt, bit::PWT)
-            | when(pcd, bit::PCD)
-            | when(pat, bit::pat(level))
             | when(level > 1, bit::PAGE_SIZE)
             | when(rights.contains(Rights::GLOBAL), bit::GLOBAL)
             | when(Self::INFO.no_execute && !rights.contains(Rights::EXEC), bit::NO_EXECUTE)
@@ -116,6 +133,13 @@ pub trait Format: 'static {
         level == 1 || level <= Self::INFO.top_leaf && raw & bit::PAGE_SIZE != 0
     }
 
+    /// Whether `raw` is a leaf at `level` and present.
+    #[inline(always)]
+    fn is_present_leaf(raw: u64, level: Level) -> bool {
+        let both = if level == 1 { bit::PRESENT } else { bit::PRESENT | bit::PAGE_SIZE };
+        level <= Self::INFO.top_leaf && raw & both == both
+    }
+
     /// The first frame of the leaf `raw`.
     #[inline]
     fn leaf_frame(raw: u64, level: Level) -> Frame {
@@ -124,6 +148,7 @@ pub trait Format: 'static {
     }
 
     /// What the leaf `raw` permits by itself.
+    #[inline]
     fn leaf_flags(raw: u64, level: Level) -> PageFlags {
         let mut rights = word_rights(raw);
         rights.set(Rights::GLOBAL, raw & bit::GLOBAL != 0);
@@ -143,6 +168,7 @@ pub trait Format: 'static {
     }
 }
 
+#[inline]
 fn word_rights(raw: u64) -> Rights {
     let mut rights = Rights::empty();
     rights.set(Rights::WRITE, raw & bit::WRITE != 0);

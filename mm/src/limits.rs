@@ -64,13 +64,13 @@ impl Limits {
 
     /// What a mapping asked for with `flags` will permit on this CPU: executable where there is no NX, not
     /// global where there are no global pages, uncached for write-combining where there is no PAT.
+    #[inline]
     pub fn effective(&self, flags: PageFlags) -> PageFlags {
         let mut effective = flags;
         effective.rights.set(Rights::EXEC, flags.rights.contains(Rights::EXEC) || !self.no_execute);
         effective.rights.set(Rights::GLOBAL, flags.rights.contains(Rights::GLOBAL) && self.global);
-        if flags.cache == Cache::WriteCombining && !self.pat {
-            effective.cache = Cache::Uncached;
-        }
+        let no_combining = flags.cache == Cache::WriteCombining && !self.pat;
+        effective.cache = if no_combining { Cache::Uncached } else { flags.cache };
         effective
     }
 }

@@ -1,6 +1,5 @@
 //! What a change leaves behind in the CPU's caches, and the duty to flush it.
 
-use crate::chain::Chain;
 use crate::trees::Trees;
 use crate::{Format, Frame, Level, Memory, PAGE_SIZE, PageRange, PagingInfo, VirtAddr, walk};
 
@@ -34,15 +33,12 @@ pub struct Stale {
     format: &'static StaleFormat,
     range: PageRange,
     /// The smallest piece of the range that one changed entry covers, in 4 KiB pages: one INVLPG drops a page
-    /// of any size.
-    stride: u64,
+    /// of any size. Smaller than it is does no harm.
+    stride: u32,
     /// The highest level at which an entry was changed.
     level: Level,
     global: bool,
-    /// Tables of level 1 whose pages are mapped no more.
-    tables: Chain,
-    /// Whole subtrees, and tables whose pages are mapped by one large page now: a CPU that still walks them finds them
-    /// as they were.
+    /// Tables that no entry names any more, with all below them.
     trees: Trees,
 }
 
@@ -56,14 +52,13 @@ impl Stale {
     #[inline]
     pub(crate) fn new<F: Format>(range: PageRange) -> Self {
         let format = const { &StaleFormat { info: F::INFO, give_back: walk::free_tree::<F> } };
-        let (tables, trees) = (Chain::new(), Trees::new());
-        Self { format, range, stride: u64::MAX, level: 1, global: false, tables, trees }
+        Self { format, range, stride: u32::MAX, level: 1, global: false, trees: Trees::new() }
     }
 
     /// Notes that an entry at `level`, to which `pages` of the range belong, was changed.
     #[inline]
     pub(crate) fn note(&mut self, level: Level, pages: u64, global: bool) {
-        self.stride = if pages < self.stride { pages } else { self.stride };
+        self.stride = if pages < self.stride.into() { pages as u32 } else { self.stride };
         self.global |= global;
         self.note_level(level);
     }
@@ -78,17 +73,13 @@ impl Stale {
     /// any page of it still, and what the self-map shows of it.
     pub(crate) fn hold(&mut self, memory: &Memory, table: Frame, level: Level, tables: u64) {
         self.note_level(level + 1);
-        if level == 1 {
-            self.tables.push(memory, table);
-        } else {
-            self.trees.push(memory, table, level, tables);
-        }
+        self.trees.push(memory, table, level, tables, false);
     }
 
     /// Takes a table of `level` in whose place a large page has just been put.
     pub(crate) fn hold_merged(&mut self, memory: &Memory, table: Frame, level: Level) {
         self.note_level(level + 1);
-        self.trees.push(memory, table, level, 1);
+        self.trees.push(memory, table, level, 1, true);
     }
 
     /// The pages whose translations may be stale.
@@ -103,12 +94,12 @@ impl Stale {
 
     /// How many page tables wait to be given back.
     pub const fn tables_held(&self) -> u64 {
-        self.tables.len() + self.trees.tables()
+        self.trees.tables()
     }
 
     /// Flushes what is stale on this CPU and then gives the tables back to `memory`.
     pub fn flush(self, memory: &mut Memory, mmu: &dyn Mmu) {
-        let stride = self.stride.min(self.range.pages).max(1);
+        let stride = u64::from(self.stride).min(self.range.pages).max(1);
         let places = self.range.pages.div_ceil(stride);
         // For each place: the page, and what the self-map shows of it at every level below the highest changed.
         if places.saturating_mul(self.level.into()) <= FLUSH_ALL_BEYOND {
@@ -146,7 +137,6 @@ impl Stale {
 
     #[cold]
     fn give_tables_back(mut self, memory: &mut Memory) {
-        self.tables.give_back(memory);
         while let Some((frame, level)) = self.trees.pop(memory) {
             (self.format.give_back)(memory, frame, level);
         }

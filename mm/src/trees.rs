@@ -1,50 +1,66 @@
-//! A list of page-table subtrees that is kept in their topmost tables.
+//! A list of page tables that have been taken out of a tree, kept in the tables themselves.
 
+use crate::chain::Link as Absent;
 use crate::{Frame, Level, Memory};
 
-/// Subtrees that have been taken out of a tree as they were, linked through the topmost table of each.
+/// Tables, each with all below it, that a CPU which has not flushed may still walk.
 ///
-/// A CPU that has not flushed may still walk them, and whoever gives them back reads the entries to find the tables
-/// below. So the links stand where no entry has anything: in bits 9 to 11, which no CPU looks at, of every eighth byte's
-/// word.
+/// Whoever gives them back reads their entries to find the tables below, and a CPU may find the pages there. So the links
+/// stand where no entry has anything: in bits 9 to 11, which no CPU looks at, of every eighth byte's word. Only of a
+/// table of level 1 whose pages are mapped no more nobody needs an entry: there one word suffices, and it reads as an
+/// absent entry.
 pub(crate) struct Trees {
     first: Link,
     tables: u64,
 }
 
 impl Trees {
-    /// No subtree.
+    /// No table.
+    #[inline]
     pub const fn new() -> Self {
         Self { first: Link::END, tables: 0 }
     }
 
-    /// How many tables are in all subtrees together.
+    /// How many tables there are, those below others counted too.
+    #[inline]
     pub const fn tables(&self) -> u64 {
         self.tables
     }
 
-    /// Adds the subtree of `tables` tables whose topmost is the table of `level` in `frame`.
-    pub fn push(&mut self, memory: &Memory, frame: Frame, level: Level, tables: u64) {
-        // SAFETY: the subtree has just been unlinked from a tree that the caller changes exclusively.
-        unsafe { self.first.store(memory.window.at(frame).cast()) };
-        self.first = Link::to(frame, level);
+    /// Adds the table of `level` in `frame`, which is one of `tables` tables with those below it. `leave` says that a CPU
+    /// is to find all its entries as they were.
+    #[inline]
+    pub fn push(&mut self, memory: &Memory, frame: Frame, level: Level, tables: u64, leave: bool) {
+        let link = Link::to(frame, level, leave || level > 1);
+        let at = memory.window.at(frame);
+        // SAFETY: the table has just been unlinked from a tree that the caller changes exclusively, and the frame is live.
+        unsafe {
+            if link.is_spread() { self.first.spread(at.cast()) } else { Absent::to(self.first.0).store(at.cast()) }
+        };
+        self.first = link;
         self.tables += tables;
     }
 
-    /// Takes a subtree out: the frame and the level of its topmost table.
+    /// Takes a table out: its frame and its level.
     pub fn pop(&mut self, memory: &Memory) -> Option<(Frame, Level)> {
         let (frame, level) = self.first.target()?;
-        // SAFETY: the subtree is in the list, so `push` wrote its link.
-        self.first = unsafe { Link::load(memory.window.at(frame).cast()) };
+        let at = memory.window.at(frame);
+        // SAFETY: the table is in the list, so `push` wrote its link in this way.
+        self.first = unsafe {
+            if self.first.is_spread() { Link::gather(at.cast()) } else { Link(Absent::load(at.cast()).value()) }
+        };
         Some((frame, level))
     }
 }
 
-/// Where the next subtree is: the frame's number above three bits of level. Levels count from 1, so 0 is the end.
+/// Where the next table is and how its own link is written: the frame's number above three bits of level, and a bit
+/// that says "spread". Levels count from 1, so 0 is the end.
 #[derive(Clone, Copy)]
 struct Link(u64);
 
 const LEVEL_BITS: u32 = 3;
+const SPREAD: u64 = 1 << LEVEL_BITS;
+const FRAME_SHIFT: u32 = LEVEL_BITS + 1;
 
 /// The software bits of an entry.
 const SHIFT: u32 = 9;
@@ -55,23 +71,30 @@ const STRIDE: usize = 2;
 const WORDS: usize = 15;
 
 const _: () =
-    assert!(WORDS as u32 * WIDTH >= 52 - crate::PAGE_SHIFT + LEVEL_BITS, "the words hold any frame number and level");
+    assert!(WORDS as u32 * WIDTH >= 52 - crate::PAGE_SHIFT + FRAME_SHIFT, "the words hold any frame number and level");
 
 impl Link {
     const END: Self = Self(0);
 
-    const fn to(frame: Frame, level: Level) -> Self {
-        Self(frame.0 << LEVEL_BITS | level as u64)
+    #[inline]
+    const fn to(frame: Frame, level: Level, spread: bool) -> Self {
+        Self(frame.0 << FRAME_SHIFT | if spread { SPREAD } else { 0 } | level as u64)
     }
 
+    #[inline]
     fn target(self) -> Option<(Frame, Level)> {
         let level = self.0 & ((1 << LEVEL_BITS) - 1);
-        (level != 0).then_some((Frame(self.0 >> LEVEL_BITS), level as Level))
+        (level != 0).then_some((Frame(self.0 >> FRAME_SHIFT), level as Level))
+    }
+
+    #[inline]
+    const fn is_spread(self) -> bool {
+        self.0 & SPREAD != 0
     }
 
     /// # Safety
-    /// `at` is a live, 8-byte aligned frame start that holds a link.
-    unsafe fn load(at: *const u32) -> Self {
+    /// `at` is a live, 8-byte aligned frame start that holds a spread link.
+    unsafe fn gather(at: *const u32) -> Self {
         let mut number = 0;
         for n in 0..WORDS {
             // SAFETY: the words lie in the frame.
@@ -86,7 +109,7 @@ impl Link {
     ///
     /// # Safety
     /// `at` is a live, 8-byte aligned frame start that is the caller's to write.
-    unsafe fn store(self, at: *mut u32) {
+    unsafe fn spread(self, at: *mut u32) {
         for n in 0..WORDS {
             let bits = ((self.0 >> (n as u32 * WIDTH)) as u32) << SHIFT & MASK;
             // SAFETY: the words lie in the frame.

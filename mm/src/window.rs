@@ -8,10 +8,12 @@ use crate::{Frame, FrameRun, PAGE_SHIFT, PhysAddr};
 /// walker stays generic in the format alone.
 pub struct Window {
     base: *mut u8,
-    /// The physical address of the first frame, and how many bytes are shown: in bytes, because that is what entries
-    /// hold, so that a walk goes from an entry to a pointer by a subtraction and an addition.
+    /// Where the byte at physical address 0 would lie, so that a walk goes from an entry to a pointer by one addition.
+    origin: *mut u8,
+    /// The physical address of the first frame.
     start: u64,
-    bytes: u64,
+    /// How many frames are shown.
+    count: u64,
 }
 
 // SAFETY: the window owns no thread-bound state; who may touch which frame is decided by who owns the frame.
@@ -25,12 +27,13 @@ impl Window {
     /// place behind `base` for as long as the window lives, and Rust references into it are made by its owner
     /// alone.
     pub const unsafe fn new(base: *mut u8, frames: FrameRun) -> Self {
-        Self { base, start: frames.first.start().0, bytes: frames.count << PAGE_SHIFT }
+        let start = frames.first.start().0;
+        Self { base, origin: base.wrapping_sub(start as usize), start, count: frames.count }
     }
 
     /// The frames it shows.
     pub const fn frames(&self) -> FrameRun {
-        FrameRun { first: PhysAddr(self.start).frame(), count: self.bytes >> PAGE_SHIFT }
+        FrameRun { first: PhysAddr(self.start).frame(), count: self.count }
     }
 
     /// Where `frame` lies.
@@ -40,9 +43,16 @@ impl Window {
     /// entry was corrupted, and nothing that is read there could be trusted.
     #[inline]
     pub fn at(&self, frame: Frame) -> *mut u8 {
-        let offset = frame.start().0.wrapping_sub(self.start);
-        assert!(offset < self.bytes, "a page table outside the window");
-        self.base.wrapping_add(offset as usize)
+        assert!(frame.0.wrapping_sub(self.start >> PAGE_SHIFT) < self.count, "a page table outside the window");
+        self.origin.wrapping_add(frame.start().0 as usize)
+    }
+
+    /// Where the frame that begins at physical address `address` lies, if the window shows it and a frame begins there.
+    #[inline(always)]
+    pub(crate) fn frame_from(&self, address: u64) -> Option<*mut u8> {
+        // Bits below the frame number become the highest ones, so that one comparison looks at all.
+        let number = address.wrapping_sub(self.start).rotate_right(PAGE_SHIFT);
+        (number < self.count).then(|| self.origin.wrapping_add(address as usize))
     }
 
     /// The frame that is shown at `at`, which must be the first byte of one.

@@ -1,6 +1,6 @@
 //! Changing what a range permits.
 
-use super::map::{effective, take};
+use super::map::{effective, take, user_bits};
 use super::reshape::{split_entry, tables_to_split};
 use super::unmap::all_mapped;
 use super::{One, Pages, Table};
@@ -15,10 +15,29 @@ pub(crate) fn protect<F: Format>(
     range: PageRange,
     flags: PageFlags,
 ) -> Result<Stale, MapError> {
-    match protect_one::<F>(memory, root, limits, range, flags) {
-        Some(stale) => Ok(stale),
-        None => protect_range::<F>(memory, root, limits, range, flags),
+    if let Some(one) = One::of::<F>(range, 1)
+        && let Some(stale) = protect_one::<F>(memory, root, limits, range, flags, one)
+    {
+        return Ok(stale);
     }
+    protect_large::<F>(memory, root, limits, range, flags)
+}
+
+/// The same for large pages, and whatever else there is.
+#[inline(never)]
+fn protect_large<F: Format>(
+    memory: &mut Memory,
+    root: Frame,
+    limits: &Limits,
+    range: PageRange,
+    flags: PageFlags,
+) -> Result<Stale, MapError> {
+    if let Some(one) = One::of::<F>(range, 2)
+        && let Some(stale) = protect_one::<F>(memory, root, limits, range, flags, one)
+    {
+        return Ok(stale);
+    }
+    protect_range::<F>(memory, root, limits, range, flags)
 }
 
 /// Changes one page if all is as usual; else nothing has happened.
@@ -29,15 +48,14 @@ fn protect_one<F: Format>(
     limits: &Limits,
     range: PageRange,
     flags: PageFlags,
+    one: One,
 ) -> Option<Stale> {
-    let one = One::of::<F>(range)?;
-    let (table, index) = one.entry::<F>(&memory.window, root, 0)?;
+    let (table, index) = one.entry::<F>(&memory.window, root, |_, _, _| ())?;
     let raw = table.raw(index);
-    if raw & bit::PRESENT == 0 || !F::is_leaf(raw, one.level) {
+    if !F::is_present_leaf(raw, one.level) {
         return None;
     }
-    let bits = F::leaf_bits(effective::<F>(limits, flags, one.page), one.level);
-    table.store(index, kept::<F>(raw, one.level) | bits);
+    table.store(index, kept::<F>(raw, one.level) | user_bits::<F>(limits, flags, one.level));
     let mut stale = Stale::new::<F>(range);
     stale.note(one.level, range.pages, raw & bit::GLOBAL != 0);
     Some(stale)

@@ -11,27 +11,57 @@ pub(crate) fn map<F: Format>(
     limits: &Limits,
     request: &MapRequest,
 ) -> Result<(), MapError> {
-    match map_one::<F>(memory, root, limits, request) {
-        Some(()) => Ok(()),
-        None => map_range::<F>(memory, root, limits, request),
+    if let Some(one) = One::of::<F>(request.range, 1)
+        && map_one::<F>(memory, root, limits, request, one).is_some()
+    {
+        return Ok(());
     }
+    map_large::<F>(memory, root, limits, request)
+}
+
+/// The same for large pages, and whatever else there is.
+#[inline(never)]
+fn map_large<F: Format>(
+    memory: &mut Memory,
+    root: Frame,
+    limits: &Limits,
+    request: &MapRequest,
+) -> Result<(), MapError> {
+    if let Some(one) = One::of::<F>(request.range, 2)
+        && map_one::<F>(memory, root, limits, request, one).is_some()
+    {
+        return Ok(());
+    }
+    if let Some(one) = One::of::<F>(request.range, 3)
+        && map_one::<F>(memory, root, limits, request, one).is_some()
+    {
+        return Ok(());
+    }
+    map_range::<F>(memory, root, limits, request)
 }
 
 /// Maps one page if all is as usual; else nothing has happened.
 #[inline(always)]
-fn map_one<F: Format>(memory: &Memory, root: Frame, limits: &Limits, request: &MapRequest) -> Option<()> {
-    let one = One::of::<F>(request.range)?;
+fn map_one<F: Format>(memory: &Memory, root: Frame, limits: &Limits, request: &MapRequest, one: One) -> Option<()> {
     let frame = request.first.0;
-    if one.level > limits.top_leaf || frame & (request.range.pages - 1) != 0 || frame >= limits.frame_end() {
+    let larger_than_cpu = one.level > 1 && one.level > limits.top_leaf;
+    if larger_than_cpu || frame & (F::INFO.pages(one.level) - 1) != 0 || frame >= limits.frame_end() {
         return None;
     }
-    let (table, index) = one.entry::<F>(&memory.window, root, 0)?;
+    let (table, index) = one.entry::<F>(&memory.window, root, |_, _, _| ())?;
     if table.raw(index) & bit::PRESENT != 0 {
         return None;
     }
-    let bits = F::leaf_bits(effective::<F>(limits, request.flags, one.page), one.level);
-    table.store(index, frame << PAGE_SHIFT | bits);
+    table.store(index, frame << PAGE_SHIFT | user_bits::<F>(limits, request.flags, one.level));
     Some(())
+}
+
+/// All but the address of a leaf in the user half.
+#[inline(always)]
+pub(super) fn user_bits<F: Format>(limits: &Limits, flags: PageFlags, level: Level) -> u64 {
+    let mut effective = limits.effective(flags);
+    effective.rights.remove(Rights::GLOBAL);
+    F::leaf_bits(effective, level)
 }
 
 /// What a request comes to on this CPU.

@@ -1,9 +1,10 @@
 //! Reading a tree: nothing here changes anything.
 
 use super::Table;
+use super::one::table_address;
 use crate::format::bit;
 use crate::routines::{Mapping, Seen, Step};
-use crate::{Format, Frame, Memory, PAGE_SHIFT, PhysAddr, Pte, Rights, VirtAddr};
+use crate::{Format, Frame, Level, Memory, PAGE_SIZE, PhysAddr, Pte, Rights, VirtAddr};
 
 const EVERYTHING: Rights = Rights::WRITE.union(Rights::EXEC).union(Rights::USER);
 
@@ -11,27 +12,40 @@ pub(crate) fn query<F: Format>(memory: &Memory, root: Frame, va: VirtAddr) -> Op
     if !F::INFO.is_canonical(va) {
         return None;
     }
-    let mut table = Table::<F>::root(&memory.window, root);
+    let window = &memory.window;
+    let mut table = Table::<F>::root(window, root);
     // What every entry so far has set, and what any of them has.
     let (mut all, mut any) = (u64::MAX, 0);
-    for level in (1..=F::INFO.levels).rev() {
+    for level in (2..=F::INFO.levels).rev() {
         let raw = table.raw(F::INFO.index(va, level));
-        if raw & bit::PRESENT == 0 {
-            return None;
-        }
+        let Some(below) = window.frame_from(table_address::<F>(raw, level)) else {
+            return match F::decode(raw, level) {
+                Pte::Absent => None,
+                Pte::Leaf(..) => Some(leaf::<F>(va, raw, level, all, any)),
+                Pte::Table(frame, _) => unreachable!("a page table outside the window, at {frame}"),
+            };
+        };
         if !F::root_registers(level) {
             (all, any) = (all & raw, any | raw);
         }
-        if F::is_leaf(raw, level) {
-            // One entry without the right to write or for ring 3 forbids it, one with NX forbids to execute.
-            let passed = raw & !(bit::WRITE | bit::USER) | all & (bit::WRITE | bit::USER) | any & bit::NO_EXECUTE;
-            let page = F::INFO.page_number(va) & !(F::INFO.pages(level) - 1);
-            let (start, frame) = (F::INFO.page_address(page), F::leaf_frame(raw, level));
-            return Some(Mapping { start, frame, level, flags: F::leaf_flags(passed, level) });
-        }
-        table = table.below(&memory.window, Frame((raw & F::ADDRESS) >> PAGE_SHIFT));
+        table = Table { entries: below.cast(), level: level - 1 };
     }
-    None
+    let raw = table.raw(F::INFO.index(va, 1));
+    if raw & bit::PRESENT == 0 { None } else { Some(leaf::<F>(va, raw, 1, all, any)) }
+}
+
+/// What the leaf `raw` comes to below entries that all have `all` set, and of which one at least has whatever is in `any`.
+#[inline(always)]
+fn leaf<F: Format>(va: VirtAddr, raw: u64, level: Level, all: u64, any: u64) -> Mapping {
+    // One entry without the right to write or for ring 3 forbids it, one with NX forbids to execute.
+    let passed = raw & (all | !(bit::WRITE | bit::USER)) | any & bit::NO_EXECUTE;
+    let within = F::INFO.pages(level) * PAGE_SIZE - 1;
+    Mapping {
+        start: VirtAddr(va.0 & !within),
+        frame: F::leaf_frame(raw, level),
+        level,
+        flags: F::leaf_flags(passed, level),
+    }
 }
 
 pub(crate) fn path<F: Format>(memory: &Memory, root: Frame, va: VirtAddr, each: &mut dyn FnMut(Step)) {

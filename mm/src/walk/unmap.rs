@@ -13,30 +13,56 @@ pub(crate) fn unmap<F: Format>(
     root: Frame,
     range: PageRange,
     holes: Holes,
-    mut report: Report,
+    report: Report,
 ) -> Result<Stale, MapError> {
-    match unmap_one::<F>(memory, root, range, &mut report) {
-        Some(stale) => Ok(stale),
-        None => unmap_range::<F>(memory, root, range, holes, report),
+    if let Some(one) = One::of::<F>(range, 1)
+        && let Some((stale, run)) = unmap_one::<F>(memory, root, range, one)
+    {
+        if let Some(report) = report {
+            report(run);
+        }
+        return Ok(stale);
     }
+    unmap_large::<F>(memory, root, range, holes, report)
+}
+
+/// The same for large pages, and whatever else there is.
+#[inline(never)]
+fn unmap_large<F: Format>(
+    memory: &mut Memory,
+    root: Frame,
+    range: PageRange,
+    holes: Holes,
+    report: Report,
+) -> Result<Stale, MapError> {
+    if let Some(one) = One::of::<F>(range, 2)
+        && let Some((stale, run)) = unmap_one::<F>(memory, root, range, one)
+    {
+        if let Some(report) = report {
+            report(run);
+        }
+        return Ok(stale);
+    }
+    unmap_range::<F>(memory, root, range, holes, report)
 }
 
 /// Unmaps one page if all is as usual; else nothing has happened.
 #[inline(always)]
-fn unmap_one<F: Format>(memory: &Memory, root: Frame, range: PageRange, report: &mut Report) -> Option<Stale> {
-    let one = One::of::<F>(range)?;
-    let (table, index) = one.entry::<F>(&memory.window, root, bit::FULL)?;
+fn unmap_one<F: Format>(memory: &Memory, root: Frame, range: PageRange, one: One) -> Option<(Stale, FrameRun)> {
+    // A table that was full is so no more: all its pages are there, so this one will go.
+    let (table, index) = one.entry::<F>(&memory.window, root, |above, index, raw| {
+        if above.level == 2 && raw & bit::FULL != 0 {
+            above.store(index, raw & !bit::FULL);
+        }
+    })?;
     let raw = table.raw(index);
-    if raw & bit::PRESENT == 0 || !F::is_leaf(raw, one.level) {
+    if !F::is_present_leaf(raw, one.level) {
         return None;
     }
     table.store(index, 0);
-    if let Some(report) = report {
-        report(FrameRun { first: F::leaf_frame(raw, one.level), count: range.pages });
-    }
     let mut stale = Stale::new::<F>(range);
     stale.note(one.level, range.pages, raw & bit::GLOBAL != 0);
-    Some(stale)
+    Some((stale, FrameRun { first: F::leaf_frame(raw, one.level), count: range.pages }))
 }
 
 #[cold]
