@@ -18,11 +18,13 @@
 //! - [`mode`]: the live mode, and the lift into the other;
 //! - [`tlb`]: forgetting translations;
 //! - [`interrupts`], [`pic`], [`timer`]: on, off, waiting, which devices may interrupt, and a heartbeat;
-//! - [`power`]: restart and power off.
+//! - [`power`]: restart and power off;
+//! - [`fault`]: exceptions on purpose.
 #![no_std]
 
 pub mod cpu;
 mod cpuid;
+pub mod fault;
 pub mod interrupts;
 pub mod keyboard;
 pub mod mode;

@@ -1,7 +1,7 @@
 //! The machine, as the kernel asks for it: [`kernel::Platform`] by way of `arch`.
 
-use arch::{cpu, interrupts, keyboard, mode, power, receive, screen, serial, timer, tlb};
-use kernel::{CpuFacts, Input, Platform, Registers};
+use arch::{cpu, fault, interrupts, keyboard, mode, power, receive, screen, serial, timer, tlb};
+use kernel::{CpuFacts, Fault, Input, Platform, Registers};
 use mm::{KernelMap, MapError, Memory, Mmu};
 
 use crate::heap;
@@ -81,6 +81,19 @@ impl Platform for Pc {
         to.unmap_identity(memory, page, &MMU)?;
         from.unmap_identity(memory, page, &MMU)?;
         Ok(kept)
+    }
+
+    fn fault(&self, kind: Fault) {
+        match kind {
+            // Where addresses have 32 bits there is nothing beyond them to read.
+            Fault::Read(at) => usize::try_from(at.0).map_or((), fault::read),
+            Fault::WriteText => fault::write_text(),
+            Fault::ExecuteData => fault::execute_data(),
+            Fault::OverflowStack => fault::overflow_stack(),
+            Fault::Divide => fault::divide(),
+            Fault::Opcode => fault::invalid_opcode(),
+            Fault::Double => fault::double_fault(),
+        }
     }
 
     fn reboot(&self) -> ! {

@@ -16,6 +16,7 @@ extern crate alloc;
 
 mod audit;
 mod console;
+mod fault;
 pub mod log;
 mod machine;
 mod pager;
@@ -25,7 +26,7 @@ mod selftest;
 mod show;
 
 pub use machine::{BootFacts, Machine};
-pub use platform::{CpuFacts, Input, Platform, Registers};
+pub use platform::{CpuFacts, Fault, Input, Platform, Registers};
 
 use core::fmt::Write;
 

@@ -1,6 +1,6 @@
 //! What the kernel asks of the machine it runs on.
 
-use mm::{KernelMap, MapError, Memory, Mmu};
+use mm::{KernelMap, MapError, Memory, Mmu, VirtAddr};
 
 /// The machine below the kernel. `boot` implements it with `arch`; the kernel itself never sees either.
 pub trait Platform: Sync {
@@ -38,6 +38,9 @@ pub trait Platform: Sync {
     /// Why the page on which the mode is switched could not be mapped in both trees. Nothing has changed then.
     fn enter(&self, from: &mut KernelMap, to: &mut KernelMap, memory: &mut Memory) -> Result<bool, MapError>;
 
+    /// Does what the CPU does not allow. Returns if this one does, or if there is no such thing on it.
+    fn fault(&self, fault: Fault);
+
     /// Restarts the machine.
     fn reboot(&self) -> !;
 
@@ -46,6 +49,25 @@ pub trait Platform: Sync {
 
     /// Leaves the emulator through isa-debug-exit. Returns on a machine without one.
     fn exit(&self, passed: bool);
+}
+
+/// What a CPU does not allow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// To read where nothing can be read.
+    Read(VirtAddr),
+    /// To write to the kernel's text.
+    WriteText,
+    /// To execute the kernel's data.
+    ExecuteData,
+    /// To use more stack than there is.
+    OverflowStack,
+    /// To divide by zero.
+    Divide,
+    /// To execute what is no instruction.
+    Opcode,
+    /// To have an exception when there is no stack to deliver it on.
+    Double,
 }
 
 /// Where something is typed.

@@ -6,7 +6,7 @@ use mm::VirtAddr;
 
 use super::{usage, words};
 use crate::console::Console;
-use crate::{Machine, audit, log, selftest, show};
+use crate::{Machine, audit, fault, log, selftest, show};
 
 /// One command.
 struct Command {
@@ -33,7 +33,7 @@ enum Choices {
     Words(&'static [&'static [&'static str]]),
 }
 
-const COMMANDS: [Command; 13] = [
+const COMMANDS: [Command; 14] = [
     Command {
         name: "help",
         arguments: "[COMMAND]",
@@ -143,6 +143,18 @@ const COMMANDS: [Command; 13] = [
         ),
         choices: Choices::Words(&[&LEVELS]),
         run: show_log,
+    },
+    Command {
+        name: "fault",
+        arguments: "[KIND]",
+        does: "Fails in the way that KIND says, to show the report; alone it lists the kinds.",
+        example: (
+            "fault null",
+            "panic: page fault: the kernel read 0x0, but nothing is mapped there (error code 0x0)\n\
+             ...",
+        ),
+        choices: Choices::Words(&[&fault::NAMES]),
+        run: |console, machine, words| fault::run(console, machine, words.first().copied()),
     },
     Command {
         name: "cmdline",

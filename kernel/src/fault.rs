@@ -1,0 +1,163 @@
+//! `fault`: failures on purpose, so that their reports can be seen and tested.
+
+use core::fmt::{self, Write};
+
+use mm::{Frames, MapRequest, PageFlags, PageRange, Rights, VirtAddr};
+
+use crate::console::Console;
+use crate::{Fault, Machine};
+
+/// A way to fail.
+struct Kind {
+    name: &'static str,
+    /// What it does, in a sentence.
+    does: &'static str,
+    /// Does it. If that did not end in a report: why, in a sentence.
+    run: fn(&Machine) -> Passed,
+}
+
+/// Why a fault was none.
+enum Passed {
+    /// It could not be tried, or is none on this machine.
+    Words(&'static str),
+    /// [`reserved`] can only be tried by who may change the tables.
+    NeedsTables,
+}
+
+const UNNOTICED: &str = "the CPU let it pass";
+
+const KINDS: [Kind; 11] = [
+    Kind {
+        name: "null",
+        does: "Reads at address 0, where nothing is mapped.",
+        run: |machine| tried(machine, Fault::Read(VirtAddr(0))),
+    },
+    Kind {
+        name: "text",
+        does: "Writes to the kernel's text, which is read-only.",
+        run: |machine| tried(machine, Fault::WriteText),
+    },
+    Kind { name: "data", does: "Executes the kernel's data, which NX forbids.", run: data },
+    Kind {
+        name: "stack",
+        does: "Calls itself until the stack is full.",
+        run: |machine| tried(machine, Fault::OverflowStack),
+    },
+    Kind {
+        name: "reserved",
+        does: "Reads by way of a page-table entry with a reserved bit set.",
+        run: |_| Passed::NeedsTables,
+    },
+    Kind { name: "divide", does: "Divides by zero.", run: |machine| tried(machine, Fault::Divide) },
+    Kind { name: "opcode", does: "Executes what is no instruction.", run: |machine| tried(machine, Fault::Opcode) },
+    Kind {
+        name: "double",
+        does: "Faults with no stack to deliver the fault on.",
+        run: |machine| tried(machine, Fault::Double),
+    },
+    Kind { name: "canonical", does: "Reads at an address that is not canonical.", run: canonical },
+    Kind { name: "panic", does: "Panics.", run: |_| panic!("on purpose") },
+    Kind {
+        name: "twice",
+        does: "Panics, and once more while the message is printed.",
+        run: |_| panic!("{}", Unspeakable),
+    },
+];
+
+/// The kinds' names.
+pub const NAMES: [&str; KINDS.len()] = {
+    let mut names = [""; KINDS.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = KINDS[at].name;
+        at += 1;
+    }
+    names
+};
+
+/// Where [`reserved`] reads: in the user region of every mode, where nothing is mapped.
+const HERE: VirtAddr = VirtAddr(0x4000_0000);
+
+/// Fails in the way that `word` names, or lists the ways.
+pub fn run(console: &mut Console, machine: &mut Machine, word: Option<&str>) -> fmt::Result {
+    let Some(word) = word else {
+        return KINDS.iter().try_for_each(|kind| writeln!(console, "{:9} {}", kind.name, kind.does));
+    };
+    let Some(kind) = KINDS.iter().find(|kind| kind.name == word) else {
+        write!(console, "fault: '{word}' is no kind; there are")?;
+        NAMES.iter().try_for_each(|name| write!(console, " {name}"))?;
+        return writeln!(console);
+    };
+    let why = match (kind.run)(machine) {
+        Passed::Words(why) => why,
+        Passed::NeedsTables => reserved(machine),
+    };
+    writeln!(console, "fault {word}: {why}")
+}
+
+fn tried(machine: &Machine, fault: Fault) -> Passed {
+    machine.platform.fault(fault);
+    Passed::Words(UNNOTICED)
+}
+
+fn data(machine: &Machine) -> Passed {
+    machine.platform.fault(Fault::ExecuteData);
+    Passed::Words(match (machine.map.tables().paging().limits.no_execute, machine.features.nx) {
+        (true, _) => UNNOTICED,
+        (false, true) => "this mode lets data be executed: its entries have no NX",
+        (false, false) => "this CPU lets data be executed: no NX",
+    })
+}
+
+fn canonical(machine: &Machine) -> Passed {
+    match machine.map.tables().paging().routines.info.va_bits {
+        ..=32 => Passed::Words("there is none: a 32-bit CPU has no address that is not canonical"),
+        // The first address behind the lower half.
+        bits => tried(machine, Fault::Read(VirtAddr(1 << (bits - 1)))),
+    }
+}
+
+/// Sets a reserved bit on the way to a page and reads it. The page is there so that the way is.
+fn reserved(machine: &mut Machine) -> &'static str {
+    let (memory, mmu) = (&mut *machine.memory.lock(), machine.platform.mmu());
+    let Ok(frame) = memory.take(0, Frames::ANYWHERE) else { return "no frame is free for the page to be read" };
+    let (range, flags) = (PageRange::new(HERE, 1), PageFlags::new(Rights::empty()));
+    let why = match machine.map.map_user(memory, &MapRequest { range, first: frame.run().first, flags }) {
+        Err(_) => "the page to be read cannot be mapped",
+        Ok(()) => {
+            let platform = machine.platform;
+            let tried = machine.map.with_reserved_bit(memory, mmu, HERE, || platform.fault(Fault::Read(HERE)));
+            let cleared = machine.map.unmap_user(memory, range, None).map(|stale| stale.flush(memory, mmu));
+            let trimmed = machine.map.trim_user(memory).map(|stale| stale.flush(memory, mmu));
+            match (tried, cleared.and(trimmed)) {
+                (_, Err(_)) => "the page that was read cannot be unmapped",
+                (None, _) => "there is none: without large pages no bit of this mode's entries is reserved",
+                (Some(()), _) => UNNOTICED,
+            }
+        }
+    };
+    memory.put(frame);
+    why
+}
+
+/// A message that fails when it is printed.
+struct Unspeakable;
+
+impl fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut fmt::Formatter) -> fmt::Result {
+        panic!("the message of a panic fails, on purpose")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::KINDS;
+
+    #[test]
+    fn every_kind_can_be_told_apart_and_says_what_it_does() {
+        for (at, kind) in KINDS.iter().enumerate() {
+            assert!(KINDS[..at].iter().all(|other| other.name != kind.name), "{} twice", kind.name);
+            assert!(kind.name.len() <= 9 && kind.does.ends_with('.'), "{}", kind.name);
+        }
+    }
+}
