@@ -49,6 +49,7 @@ pub fn features() -> Features {
         nx: extended.as_ref().is_some_and(|f| f.has_execute_disable()),
         page_1g: extended.as_ref().is_some_and(|f| f.has_1gib_pages()),
         la57: structured.as_ref().is_some_and(|f| f.has_la57()),
+        pse36,
         phys_bits: reported.filter(|bits| (32..=52).contains(bits)).unwrap_or(assumed),
     }
 }

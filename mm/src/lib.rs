@@ -35,6 +35,7 @@
 //! live tables).
 #![cfg_attr(not(test), no_std)]
 
+mod access;
 mod addr;
 mod chain;
 mod entry;
@@ -61,6 +62,7 @@ mod walk;
 mod window;
 mod words;
 
+pub use access::{Access, AccessKind, Controls, FaultCode, Refusal};
 pub use addr::{Frame, FrameRun, PAGE_SHIFT, PAGE_SIZE, PageRange, PhysAddr, VirtAddr};
 pub use entry::{Entry, Half, Halves};
 pub use error::MapError;

@@ -19,6 +19,9 @@ pub struct Features {
     pub page_1g: bool,
     /// 57-bit virtual addresses: pml5.
     pub la57: bool,
+    /// 4 MiB pages beyond 4 GiB, the upper address bits in bits 20 to 13 of their entries. Strata never uses it, but where
+    /// there is none those bits are reserved.
+    pub pse36: bool,
     /// Physical address bits, from CPUID 0x80000008, else 36 with PAE and 32 without.
     pub phys_bits: u32,
 }

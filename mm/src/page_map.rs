@@ -2,7 +2,8 @@
 
 use crate::routines::{Report, Step};
 use crate::{
-    Frame, Holes, MapError, MapRequest, Mapping, Memory, PageFlags, PageRange, Paging, RawEntry, Seen, Stale, VirtAddr,
+    Access, Controls, Frame, Holes, MapError, MapRequest, Mapping, Memory, PageFlags, PageRange, Paging, RawEntry,
+    Refusal, Seen, Stale, VirtAddr,
 };
 
 /// One tree of page tables. It owns its tables; what its leaves map belongs to whoever mapped it.
@@ -109,6 +110,14 @@ impl PageMap {
     /// Every present entry word by word, wrong ones included.
     pub fn entries(&self, memory: &Memory, each: &mut dyn FnMut(RawEntry)) {
         (self.paging.routines.entries)(memory, self.root, each);
+    }
+
+    /// What the CPU does about an access to `va`: nothing, or the fault that it raises.
+    ///
+    /// # Errors
+    /// The fault, or that the tables lead where nobody can look.
+    pub fn verdict(&self, memory: &Memory, va: VirtAddr, access: Access, controls: &Controls) -> Result<(), Refusal> {
+        (self.paging.routines.verdict)(memory, self.root, va, access, controls)
     }
 
     /// Gives all tables back.

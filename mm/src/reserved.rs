@@ -19,9 +19,10 @@ pub const fn beyond_width(info: &PagingInfo, limits: &Limits) -> u64 {
 /// (SDM vol. 3A, 4.3 to 4.5).
 pub const fn reserved(info: &PagingInfo, limits: &Limits, level: Level, leaf: bool) -> u64 {
     let large = leaf && level > 1;
+    let pat = if leaf && !limits.pat { crate::format::bit::pat(level) } else { 0 };
     if info.entry_bytes == 4 {
         // PSE-36 is not used, so the bits that it gives a meaning count as reserved too.
-        return if large { bits(13, 22) } else { 0 };
+        return pat | if large { bits(13, 22) } else { 0 };
     }
     if info.root_is_registers && level == info.levels {
         // Bit 5 is reserved too, but TCG writes it when it walks, as if it were an accessed bit; a CPU that minds it
@@ -32,7 +33,7 @@ pub const fn reserved(info: &PagingInfo, limits: &Limits, level: Level, leaf: bo
     let ignored = if info.levels == 3 { bits(52, 63) } else { 0 };
     let size = if level >= 4 { 1 << 7 } else { 0 };
     let low = if large { bits(13, 12 + 9 * (level as u32 - 1)) } else { 0 };
-    no_execute | ignored | size | low
+    no_execute | ignored | size | low | pat
 }
 
 #[cfg(test)]
@@ -42,8 +43,10 @@ mod tests {
 
     #[test]
     fn the_bits_are_those_of_the_manual() {
-        let all = Features { pae: true, nx: true, page_1g: true, pse: true, phys_bits: 40, ..Features::default() };
+        let all =
+            Features { pae: true, nx: true, page_1g: true, pse: true, pat: true, phys_bits: 40, ..Features::default() };
         let old = Features { nx: false, ..all };
+        let no_pat = Features { pat: false, ..all };
         let limits = |info, features| Limits::new(info, features);
         let (two, three, four) = (&i686::PML2.info, &i686::PML3.info, &amd64::PML4.info);
         assert_eq!(reserved(two, &limits(two, &all), 2, true), 0x003F_E000);
@@ -55,6 +58,9 @@ mod tests {
         assert_eq!(reserved(four, &limits(four, &all), 3, true), 0x3FFF_E000);
         assert_eq!(reserved(four, &limits(four, &all), 4, false), 0x80);
         assert_eq!(reserved(four, &limits(four, &old), 1, true), 1 << 63);
+        assert_eq!(reserved(two, &limits(two, &no_pat), 1, true), 0x80);
+        assert_eq!(reserved(two, &limits(two, &no_pat), 2, false), 0);
+        assert_eq!(reserved(four, &limits(four, &no_pat), 2, true), 0x001F_F000);
         assert_eq!(beyond_width(four, &limits(four, &all)), 0x000F_FF00_0000_0000);
     }
 }

@@ -3,8 +3,8 @@
 //! One `static` a mode, bound once at boot. Each routine takes a range and costs one indirect call for all of
 //! it, so that picking the mode at run time costs nothing that can be measured.
 
-use crate::{Family, Features, Format, Frame, FrameRun, Level, Limits, MapError, Memory, PageFlags};
-use crate::{PageRange, PagingInfo, PhysAddr, Pte, RawEntry, Rights, Stale, VirtAddr, walk};
+use crate::{Access, Controls, Family, Features, Format, Frame, FrameRun, Level, Limits, MapError, Memory, PageFlags};
+use crate::{PageRange, PagingInfo, PhysAddr, Pte, RawEntry, Refusal, Rights, Stale, VirtAddr, walk};
 
 /// What to map where: the pages of `range`, in order, onto the frames from `first` on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -126,6 +126,9 @@ pub struct PagingRoutines {
     /// Every present entry word by word, wrong ones included, each before what it leads to.
     pub entries: fn(&Memory, Frame, &mut dyn FnMut(RawEntry)),
 
+    /// What the CPU does about an access: `Ok`, or the fault that it raises.
+    pub verdict: fn(&Memory, Frame, VirtAddr, Access, &Controls) -> Result<(), Refusal>,
+
     /// Gives every table of the tree back, the root included. What the leaves map is not touched.
     ///
     /// Safe to call, but the caller sees to it that no CPU uses the tree: see [`PageMap::free`](crate::PageMap::free).
@@ -148,6 +151,7 @@ impl PagingRoutines {
             path: walk::path::<F>,
             visit: walk::visit::<F>,
             entries: walk::entries::<F>,
+            verdict: walk::verdict::<F>,
             free: walk::free::<F>,
         }
     }

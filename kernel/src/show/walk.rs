@@ -2,11 +2,11 @@
 
 use core::fmt::{self, Write};
 
-use mm::{PAGE_SIZE, PagingInfo, Pte, VirtAddr};
+use mm::{Access, Controls, Memory, PAGE_SIZE, PagingInfo, Pte, VirtAddr};
 
 use super::page_size;
-use crate::Machine;
 use crate::console::Console;
+use crate::{Machine, Registers};
 
 /// Prints each entry on the way to `address` in the live tables, and where the way ends.
 pub fn walk(console: &mut Console, machine: &Machine, address: VirtAddr) -> fmt::Result {
@@ -34,7 +34,8 @@ pub fn walk(console: &mut Console, machine: &Machine, address: VirtAddr) -> fmt:
                 "{address:#x} -> {:#x}: {}, {size} page ({what})",
                 leaf.frame.start().0 + offset,
                 leaf.flags
-            )
+            )?;
+            permitted(console, machine, &memory, address)
         }
         (None, Some(step)) if step.pte == Pte::Absent => {
             let span = info.pages(step.level) * PAGE_SIZE;
@@ -47,6 +48,21 @@ pub fn walk(console: &mut Console, machine: &Machine, address: VirtAddr) -> fmt:
         }
         _ => writeln!(console, "{address:#x} is not mapped"),
     }
+}
+
+/// Says who could do what there, with the control registers as they are: `kernel: read, write; ring 3: nothing`.
+fn permitted(console: &mut Console, machine: &Machine, memory: &Memory, address: VirtAddr) -> fmt::Result {
+    let Registers { cr0, cr4, efer, .. } = machine.platform.registers();
+    let controls = Controls::of(machine.features, cr0, cr4, efer);
+    for (who, user) in [("kernel: ", false), ("; ring 3: ", true)] {
+        let permits = |access: &Access| machine.map.tables().verdict(memory, address, *access, &controls).is_ok();
+        let mut permitted = Access::ALL.into_iter().filter(|access| access.user == user && permits(access)).peekable();
+        write!(console, "{who}{}", if permitted.peek().is_none() { "nothing" } else { "" })?;
+        for (count, access) in permitted.enumerate() {
+            write!(console, "{}{}", if count > 0 { ", " } else { "" }, access.kind)?;
+        }
+    }
+    writeln!(console)
 }
 
 fn not_canonical(console: &mut Console, info: &PagingInfo, address: VirtAddr) -> fmt::Result {

@@ -24,6 +24,7 @@ mod read;
 mod reshape;
 mod root;
 mod unmap;
+mod verdict;
 
 pub use entries::RawEntry;
 
@@ -34,6 +35,7 @@ pub(crate) use read::{path, query, visit};
 pub(crate) use reshape::{merge, split, trim};
 pub(crate) use root::{free, free_tree, new_root};
 pub(crate) use unmap::unmap;
+pub(crate) use verdict::verdict;
 
 use one::One;
 

@@ -25,8 +25,16 @@ pub struct Cpu {
     pub nxe: bool,
     /// Whether CPUID offers 1 GiB pages.
     pub page_1g: bool,
+    /// Whether 4 MiB pages have address bits beyond 32 (PSE-36).
+    pub pse36: bool,
     /// CR0.WP.
     pub wp: bool,
+    /// CR4.SMEP.
+    pub smep: bool,
+    /// CR4.SMAP.
+    pub smap: bool,
+    /// EFLAGS.AC.
+    pub ac: bool,
 }
 
 /// What IA32_PAT holds: entry 6 is write-combining, the others are as at reset.
@@ -137,7 +145,7 @@ impl Cpu {
         let (pwt, pcd) = (raw & 0x08 != 0, raw & 0x10 != 0);
         if level == 2 && self.pse && raw & 0x80 != 0 {
             // PSE-36: bits 20:13 are bits 39:32 of the address, as far as the CPU has them; 21 is reserved.
-            let have = self.phys_bits.min(40) - 32;
+            let have = if self.pse36 { self.phys_bits.min(40) - 32 } else { 0 };
             let reserved = 0x003F_E000 & !(((1 << have) - 1) << 13);
             if raw & reserved != 0 || !self.pat && raw & 0x1000 != 0 {
                 return Word::Reserved;
@@ -275,7 +283,7 @@ impl Cpu {
     /// What the CPU makes of a walk's end.
     pub fn verdict(&self, found: Result<Leaf, Stop>, va: u64, access: Access) -> Result<(u64, Leaf), Fault> {
         let mut code = u32::from(access.write) << 1 | u32::from(access.user) << 2;
-        if access.fetch && self.nxe {
+        if access.fetch && (self.nxe && self.mode != Mode::Pml2 || self.smep) {
             code |= 16;
         }
         let leaf = match found {
@@ -283,11 +291,25 @@ impl Cpu {
             Err(Stop::Reserved) => return Err(Fault::Page(code | 9)),
             Ok(leaf) => leaf,
         };
-        let may_write = leaf.passed.write || !access.user && !self.wp;
-        let forbidden = access.user && !leaf.passed.user
-            || access.write && !may_write
-            || access.fetch && !leaf.passed.exec && self.nxe;
-        if forbidden { Err(Fault::Page(code | 1)) } else { Ok((leaf.phys + (va & (leaf.bytes - 1)), leaf)) }
+        if self.permits(&leaf.passed, access) {
+            Ok((leaf.phys + (va & (leaf.bytes - 1)), leaf))
+        } else {
+            Err(Fault::Page(code | 1))
+        }
+    }
+
+    /// Access rights, paragraph by paragraph (SDM vol. 3A, 4.6.1). A user-mode address is one to which every level gives
+    /// the user bit.
+    fn permits(&self, passed: &Passed, access: Access) -> bool {
+        let executable = !self.nxe || self.mode == Mode::Pml2 || passed.exec;
+        match (access.user, passed.user) {
+            (true, false) => false,
+            (true, true) => (!access.write || passed.write) && (!access.fetch || executable),
+            (false, _) if access.fetch => executable && !(passed.user && self.smep),
+            // Data of a user page: with SMAP only where AC says so.
+            (false, true) if self.smap && !self.ac => false,
+            (false, _) => !access.write || passed.write || !self.wp,
+        }
     }
 }
 

@@ -47,8 +47,17 @@ pub fn routines(mode: Mode) -> &'static PagingRoutines {
 }
 
 /// A CPU that has everything.
-pub const FULL: Features =
-    Features { pse: true, pae: true, pge: true, pat: true, nx: true, page_1g: true, la57: true, phys_bits: 52 };
+pub const FULL: Features = Features {
+    pse: true,
+    pae: true,
+    pge: true,
+    pat: true,
+    nx: true,
+    page_1g: true,
+    la57: true,
+    pse36: true,
+    phys_bits: 52,
+};
 
 /// Physical memory with an allocator over all of it.
 pub struct Machine {
@@ -139,7 +148,11 @@ pub fn cpu(mode: Mode, features: &Features) -> Cpu {
         pat: features.pat,
         nxe: features.nx && mode != Mode::Pml2,
         page_1g: features.page_1g,
+        pse36: features.pse36,
         wp: true,
+        smep: false,
+        smap: false,
+        ac: false,
     }
 }
 

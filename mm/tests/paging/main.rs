@@ -14,3 +14,4 @@ mod select;
 mod self_map;
 mod stale;
 mod torn;
+mod verdicts;

@@ -29,6 +29,7 @@ const CPUS: [(&str, Features); 9] = [
             nx: false,
             page_1g: false,
             la57: false,
+            pse36: false,
             phys_bits: 36,
         },
     ),

@@ -15,6 +15,7 @@ fn features(bits: u32, phys_bits: u32) -> Features {
         nx: has(4),
         page_1g: has(5),
         la57: has(6),
+        pse36: has(2),
         phys_bits,
     }
 }
