@@ -8,11 +8,13 @@
 //! rounds. Neither `criterion` nor `divan` can make contestants take turns, which is why the harness is our own.
 
 mod arena;
+mod frames;
 mod host;
 mod pages;
 mod rng;
 mod table;
 
+use std::collections::BTreeMap;
 use std::process::Command;
 
 use table::{Figures, median};
@@ -33,7 +35,8 @@ fn run(words: &[String]) {
     host::pin(host::cpus() - 1);
     match words.first().map(String::as_str) {
         Some("pages") => run_pages(&words[1..]),
-        _ => eprintln!("benches run pages [WORD...]"),
+        Some("frames") => run_frames(&words[1..]),
+        _ => eprintln!("benches run pages|frames [WORD...]"),
     }
 }
 
@@ -71,11 +74,39 @@ fn run_pages(words: &[String]) {
     }
 }
 
+fn run_frames(words: &[String]) {
+    const ROUNDS: usize = 3;
+    let contestants = frames::contestants();
+    let names: Vec<&str> = contestants.iter().map(|(name, _)| *name).collect();
+    for workload in frames::WORKLOADS {
+        if !wanted(words, workload, &frames::WORKLOADS) {
+            continue;
+        }
+        let mut samples: Vec<BTreeMap<&str, Vec<f64>>> = vec![BTreeMap::new(); contestants.len()];
+        for round in 0..ROUNDS {
+            for turn in 0..contestants.len() {
+                let at = (turn + round) % contestants.len();
+                if wanted(words, names[at], &names) {
+                    for (row, value) in (contestants[at].1)(workload) {
+                        samples[at].entry(row).or_default().push(value);
+                    }
+                }
+            }
+        }
+        for (name, rows) in names.iter().zip(&mut samples) {
+            rows.iter_mut().for_each(|(row, values)| println!("{row}\t{name}\t{}", median(values)));
+        }
+    }
+}
+
 /// Starts the runs and prints what they come to.
 fn report(words: &[String]) {
     println!("{} CPUs: {}", host::cpus(), host::cpu_name());
     if words.is_empty() || words.iter().any(|word| word == "pages") {
         report_pages(&measure("pages"));
+    }
+    if words.is_empty() || words.iter().any(|word| word == "frames") {
+        report_frames(&measure("frames"));
     }
 }
 
@@ -136,6 +167,64 @@ fn report_pages(figures: &Figures) {
             ("A5b tables", "A5b"),
             ("A7a tables", "A7a"),
             ("A7b tables", "A7b"),
+        ],
+    );
+}
+
+fn report_frames(figures: &Figures) {
+    figures.print(
+        "B1, B2, B7. Single frames, ns each or ns a pair (× limit)",
+        &[
+            ("B1 fill", "B1 fill"),
+            ("B1 free in order", "B1 free in order"),
+            ("B1 free last first", "B1 free last first"),
+            ("B1 free at random", "B1 free at random"),
+            ("B2 order 0", "B2 pair of order 0"),
+            ("B2 order 9", "B2 pair of order 9"),
+            ("B7 pair", "B7 pair"),
+        ],
+    );
+    figures.print(
+        "B3, B4. Orders 0 to 9 at 50 % and 95 %, ns (× limit)",
+        &[
+            ("B3 alloc", "B3 alloc"),
+            ("B3 free", "B3 free"),
+            ("B3 pair", "B3 pair"),
+            ("B4 alloc", "B4 alloc"),
+            ("B4 free", "B4 free"),
+            ("B4 pair", "B4 pair"),
+        ],
+    );
+    figures.print(
+        "B5. One operation at 95 %, ns beyond the clock's own",
+        &[
+            ("B5 alloc p50", "alloc p50"),
+            ("B5 alloc p99.9", "alloc p99.9"),
+            ("B5 alloc max", "alloc max"),
+            ("B5 free p50", "free p50"),
+            ("B5 free p99.9", "free p99.9"),
+            ("B5 free max", "free max"),
+        ],
+    );
+    figures.print(
+        "B6. Threads, ns an operation (× limit)",
+        &[
+            ("B6 local 1T", "local, one"),
+            ("B6 local 2T", "local, two"),
+            ("B6 remote 2T", "remote, two"),
+            ("B6 mixed 1T", "mixed, one"),
+            ("B6 mixed 2T", "mixed, two"),
+        ],
+    );
+    figures.print_bare(
+        "B3, B4, B7. What fragmentation leaves; B8, B9. metadata and set-up",
+        &[
+            ("B3 2M %", "50 %: free in 2 MiB, %"),
+            ("B4 2M %", "95 %: free in 2 MiB, %"),
+            ("B4 failed %", "95 %: refused, %"),
+            ("B7 2M %", "B7: free in 2 MiB, %"),
+            ("B8 bytes a frame", "B8 bytes a frame"),
+            ("B9 set-up", "B9 set-up, us"),
         ],
     );
 }

@@ -57,12 +57,21 @@ impl Figures {
 
     /// Prints a table of these workloads, a column each, ratios to the contestant `limit` in brackets.
     pub fn print(&self, title: &str, columns: &[(&str, &str)]) {
+        self.print_with(title, columns, true);
+    }
+
+    /// The same without ratios.
+    pub fn print_bare(&self, title: &str, columns: &[(&str, &str)]) {
+        self.print_with(title, columns, false);
+    }
+
+    fn print_with(&self, title: &str, columns: &[(&str, &str)], ratios: bool) {
         println!("\n**{title}**\n");
         let heads: Vec<&str> = columns.iter().map(|(_, head)| *head).collect();
         println!("| contestant | {} |", heads.join(" | "));
         println!("|---|{}", "---:|".repeat(columns.len()));
         for name in &self.names {
-            let cells: Vec<String> = columns.iter().map(|(workload, _)| self.cell(name, workload)).collect();
+            let cells: Vec<String> = columns.iter().map(|(workload, _)| self.cell(name, workload, ratios)).collect();
             if cells.iter().any(|cell| cell != "–") {
                 println!("| {name} | {} |", cells.join(" | "));
             }
@@ -74,10 +83,10 @@ impl Figures {
         }
     }
 
-    fn cell(&self, name: &str, workload: &str) -> String {
+    fn cell(&self, name: &str, workload: &str, ratios: bool) -> String {
         let Some(value) = self.get(name, workload) else { return "–".into() };
         match self.get("limit", workload) {
-            Some(limit) if name != "limit" && limit > 0.0 => {
+            Some(limit) if ratios && name != "limit" && limit > 0.0 => {
                 format!("{} (×{})", digits(value), digits(value / limit))
             }
             _ => digits(value),

@@ -1,0 +1,137 @@
+//! Memory that has been in use for long.
+
+use super::{FRAMES, FrameAllocator, Row, timed};
+use crate::rng::Rng;
+
+/// The blocks that the workloads hold, and how full memory is to be kept.
+pub struct Holder<A> {
+    pub allocator: A,
+    pub rng: Rng,
+    held: Vec<(u32, u8)>,
+    used: u64,
+    target: u64,
+}
+
+impl<A: FrameAllocator> Holder<A> {
+    /// Memory filled to `percent` with blocks of orders 0 to 9, and then 300 000 times one of them
+    /// replaced.
+    pub fn new(percent: u64) -> Self {
+        let target = FRAMES * percent / 100;
+        let mut holder = Self { allocator: A::new(), rng: Rng(5), held: Vec::new(), used: 0, target };
+        let mut refused = 0;
+        while holder.used < target && refused < 1000 {
+            refused += u32::from(!holder.take_one());
+        }
+        for _ in 0..300_000 {
+            let (first, order) = holder.pick();
+            holder.allocator.free(first.into(), order);
+            while holder.used < target && holder.take_one() {}
+        }
+        holder
+    }
+
+    /// A random order: each half as likely as the one below it, so that all take about the same share of memory.
+    pub fn order(&mut self) -> u8 {
+        (self.rng.next() | 1 << 9).trailing_zeros() as u8
+    }
+
+    /// Whether memory is not as full as it is to be kept.
+    pub fn wants_more(&self) -> bool {
+        self.used < self.target
+    }
+
+    /// Notes a block as held.
+    pub fn hold(&mut self, first: u64, order: u8) {
+        self.held.push((first as u32, order));
+        self.used += 1 << order;
+    }
+
+    /// Takes some block out of those held.
+    pub fn pick(&mut self) -> (u32, u8) {
+        let at = self.rng.below(self.held.len() as u64) as usize;
+        let (first, order) = self.held.swap_remove(at);
+        self.used -= 1 << order;
+        (first, order)
+    }
+
+    fn take_one(&mut self) -> bool {
+        let order = self.order();
+        let Some(first) = self.allocator.alloc(order) else { return false };
+        self.hold(first, order);
+        true
+    }
+}
+
+/// B3, B4: blocks are given back at random, 256 at a time, and as many frames taken again in blocks of random orders.
+pub fn mixed<A: FrameAllocator>(percent: u64, names: [&'static str; 5]) -> Vec<Row> {
+    const BATCH: u64 = 256;
+    const BATCHES: u64 = 2000;
+    let mut holder = Holder::<A>::new(percent);
+    let (mut taking, mut giving, mut asked, mut failed) = (0.0, 0.0, 0, 0);
+    let (mut out, mut orders, mut got) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..BATCHES {
+        out.clear();
+        out.extend((0..BATCH).map(|_| holder.pick()));
+        giving += timed(1, || out.iter().for_each(|&(first, order)| holder.allocator.free(first.into(), order)));
+        orders.clear();
+        let mut used = holder.used;
+        while used < holder.target {
+            orders.push(holder.order());
+            used += 1 << orders[orders.len() - 1];
+        }
+        got.clear();
+        got.resize(orders.len(), None);
+        taking += timed(1, || {
+            for (order, got) in orders.iter().zip(got.iter_mut()) {
+                *got = holder.allocator.alloc(*order);
+            }
+        });
+        asked += orders.len();
+        for (order, got) in orders.iter().zip(&got) {
+            match got {
+                Some(first) => holder.hold(*first, *order),
+                None => failed += 1,
+            }
+        }
+    }
+    let (alloc, free) = (taking / asked as f64, giving / (BATCH * BATCHES) as f64);
+    let share = 100.0 * failed as f64 / asked as f64;
+    let free_frames = FRAMES - holder.used;
+    let mut rows = vec![(names[0], alloc), (names[1], free), (names[2], alloc + free)];
+    if A::BLOCKS {
+        rows.push((names[3], share));
+        rows.push((names[4], whole_blocks(&mut holder.allocator, free_frames)));
+    }
+    rows
+}
+
+/// B7: memory filled with single frames, half of them given back at random, then 16M times one replaced by another.
+pub fn single<A: FrameAllocator>() -> Vec<Row> {
+    const PAIRS: u64 = 4 * FRAMES;
+    let mut allocator = A::new();
+    let mut rng = Rng(7);
+    let mut held: Vec<u32> = std::iter::from_fn(|| allocator.alloc(0)).map(|frame| frame as u32).collect();
+    rng.shuffle(&mut held);
+    for frame in held.split_off(FRAMES as usize / 2) {
+        allocator.free(frame.into(), 0);
+    }
+    let pair = timed(PAIRS, || {
+        for _ in 0..PAIRS {
+            let at = rng.below(FRAMES / 2) as usize;
+            allocator.free(held[at].into(), 0);
+            let Some(frame) = allocator.alloc(0) else { unreachable!("half of memory is free") };
+            held[at] = frame as u32;
+        }
+    });
+    let mut rows = vec![("B7 pair", pair)];
+    if A::BLOCKS {
+        rows.push(("B7 2M %", whole_blocks(&mut allocator, FRAMES / 2)));
+    }
+    rows
+}
+
+/// What part of the free frames can be had in blocks of 2 MiB, in percent.
+fn whole_blocks<A: FrameAllocator>(allocator: &mut A, free: u64) -> f64 {
+    let blocks = std::iter::from_fn(|| allocator.alloc(9)).count() as u64;
+    100.0 * (blocks << 9) as f64 / free as f64
+}
