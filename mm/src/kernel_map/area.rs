@@ -65,15 +65,20 @@ impl KernelMap {
         let pages = offset.checked_add(bytes).ok_or(MapError::Wraps)?.div_ceil(PAGE_SIZE);
         let used = (self.next.0 - self.layout.dynamic.start.0) >> PAGE_SHIFT;
         let slot = self.areas.iter_mut().find(|area| area.is_none()).ok_or(MapError::NoMemory)?;
-        if pages >= self.layout.dynamic.pages - used {
+        // Where pages of the largest size that it can fill have the same place in the mapping as in memory, they are used.
+        let paging = self.map.paging();
+        let sizes = (1..=paging.limits.top_leaf).rev().map(|level| paging.routines.info.pages(level));
+        let largest = sizes.into_iter().find(|size| pages >= *size).unwrap_or(1);
+        let skipped = first.0.wrapping_sub(self.next.0 >> PAGE_SHIFT) & (largest - 1);
+        if pages.checked_add(skipped).is_none_or(|pages| pages >= self.layout.dynamic.pages - used) {
             return Err(MapError::NoMemory);
         }
-        let range = PageRange::new(self.next, pages);
+        let range = PageRange::new(self.next.offset(skipped << PAGE_SHIFT), pages);
         let request = MapRequest { range, first, flags };
         self.map.map(memory, &request)?;
         *slot = Some(Area { name, request });
         // A page is left out, so that running off one device does not reach the next.
-        self.next = self.next.offset((pages + 1) << PAGE_SHIFT);
+        self.next = range.start.offset((pages + 1) << PAGE_SHIFT);
         Ok(range.start.offset(offset))
     }
 

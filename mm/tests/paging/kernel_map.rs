@@ -281,6 +281,27 @@ fn devices_lie_in_a_row_with_gaps_between_them_and_never_write_back() {
 }
 
 #[test]
+fn a_frame_buffer_is_mapped_by_large_pages() {
+    for mode in MODES {
+        let mut kernel = kernel(mode);
+        let memory = &mut kernel.machine.memory;
+        let (at, bytes) = (0xFD00_0000, 5 << 20);
+        kernel.map.map_device(memory, "HPET", PhysAddr(0xFED0_0000), 4096, Cache::Uncached).expect("room");
+        let va =
+            kernel.map.map_device(memory, "framebuffer", PhysAddr(at), bytes, Cache::WriteCombining).expect("room");
+        let sizes = |megabyte: u64| {
+            let leaf = kernel.map.tables().query(memory, va.offset(megabyte << 20)).expect("mapped");
+            assert_eq!(leaf.flags.cache, Cache::WriteCombining);
+            assert_eq!(leaf.frame.0 + ((va.0 + (megabyte << 20) - leaf.start.0) >> 12), (at >> 12) + (megabyte << 8));
+            leaf.level
+        };
+        // 4 MiB and a rest, or twice 2 MiB and a rest.
+        assert_eq!([0, 1, 2, 3, 4].map(sizes), [2, 2, 2, 2, 1], "{mode:?}");
+        kernel.shut_down();
+    }
+}
+
+#[test]
 fn a_twin_has_the_same_devices_at_the_same_place() {
     for (base, extended) in [(Mode::Pml2, Mode::Pml3), (Mode::Pml4, Mode::Pml5), (Mode::Pml5, Mode::Pml4)] {
         let mut kernel = kernel(base);
