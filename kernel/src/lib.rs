@@ -14,6 +14,7 @@
 
 extern crate alloc;
 
+mod atlas;
 mod audit;
 mod console;
 mod fault;

@@ -6,7 +6,7 @@ use mm::VirtAddr;
 
 use super::{usage, words};
 use crate::console::Console;
-use crate::{Machine, audit, fault, log, selftest, show};
+use crate::{Machine, atlas, audit, fault, log, selftest, show};
 
 /// One command.
 struct Command {
@@ -33,7 +33,7 @@ enum Choices {
     Words(&'static [&'static [&'static str]]),
 }
 
-const COMMANDS: [Command; 14] = [
+const COMMANDS: [Command; 15] = [
     Command {
         name: "help",
         arguments: "[COMMAND]",
@@ -108,6 +108,18 @@ const COMMANDS: [Command; 14] = [
         ),
         choices: Choices::Anything,
         run: walk,
+    },
+    Command {
+        name: "atlas",
+        arguments: "[WHERE]",
+        does: "Draws the root table, or the table that maps the address WHERE; 'keys' walks through all.",
+        example: (
+            "atlas 0xc0100000",
+            "pml3, a table of level 1 at 0x3fd0000: an entry covers 4 KiB\n\
+             0xc0000000 .wwwwwwwwwwwwwww...",
+        ),
+        choices: Choices::Words(&[&[BROWSE]]),
+        run: show_atlas,
     },
     Command {
         name: "audit",
@@ -231,6 +243,9 @@ pub fn choices(line: &str, index: usize) -> &'static [&'static str] {
     }
 }
 
+/// What `atlas` takes in the place of an address.
+const BROWSE: &str = "keys";
+
 /// As many words as the longest command has, its name included.
 const MOST_WORDS: usize = 3;
 
@@ -270,6 +285,20 @@ fn help(console: &mut Console, _: &mut Machine, words: &[&str]) -> fmt::Result {
     // Indented: at a line's begin, the prompt is where one types.
     writeln!(console, "for example:\n  strata> {example}")?;
     answer.lines().try_for_each(|line| writeln!(console, "  {line}"))
+}
+
+fn show_atlas(console: &mut Console, machine: &mut Machine, words: &[&str]) -> fmt::Result {
+    let Some(place) = words.first() else { return atlas::overview(console, machine) };
+    if *place == BROWSE {
+        return atlas::browse(console, machine);
+    }
+    match words::number(place) {
+        Ok(address) if machine.map.tables().paging().routines.info.is_canonical(VirtAddr(address)) => {
+            atlas::around(console, machine, VirtAddr(address))
+        }
+        Ok(address) => writeln!(console, "atlas: {address:#x} is no address that this mode has"),
+        Err(reason) => writeln!(console, "atlas: '{place}' is neither '{BROWSE}' nor an address: {reason}"),
+    }
 }
 
 fn walk(console: &mut Console, machine: &mut Machine, words: &[&str]) -> fmt::Result {

@@ -3,7 +3,7 @@
 mod commands;
 mod complete;
 mod history;
-mod keys;
+pub(crate) mod keys;
 mod line;
 mod usage;
 mod words;

@@ -28,7 +28,7 @@ fn page_size(info: &PagingInfo, level: mm::Level) -> &'static str {
 }
 
 /// A number of bytes in the largest unit of which there is one, rounded to the nearest: `512 GiB`.
-struct Size(u64);
+pub(crate) struct Size(pub u64);
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {

@@ -110,11 +110,37 @@ pub fn tables(machine: &mut Machine, mode: Mode, nx: bool, pa_bits: u32) -> Resu
     }
     offered(machine, cr4)?;
 
+    atlas(machine, mode, cr3)?;
     let mut read = |address: u64| machine.physical_page(address);
     let seen = Tables { mode, cr3, nxe: efer >> 11 & 1 != 0, pa_bits, read: &mut read }.runs()?;
     compare(&seen, &merged(said))?;
     lawful(&seen, mode, nx)?;
     Ok(format!("CR0 {cr0:#x} CR3 {cr3:#x} CR4 {cr4:#x} EFER {efer:#x}, {} runs agree", seen.len()))
+}
+
+/// The picture of the root table has a mark for each entry that is there, and for no other.
+fn atlas(machine: &mut Machine, mode: Mode, cr3: u64) -> Result<(), String> {
+    let (entries, bytes) = match mode {
+        Mode::Pml2 => (1024, 4),
+        Mode::Pml3 => (4, 8),
+        Mode::Pml4 | Mode::Pml5 => (512, 8),
+    };
+    let picture = machine.command("atlas", COMMAND)?;
+    let rows = picture.lines().filter(|line| line.starts_with("0x"));
+    let cells: String = rows.filter_map(|row| row.split_once(' ')).map(|(_, cells)| plain(cells)).collect();
+    let page = machine.physical_page(cr3 & !0xFFF)?;
+    let root = &page[(cr3 & 0xFE0) as usize * usize::from(mode == Mode::Pml3)..];
+    let there: String =
+        root.chunks_exact(bytes).take(entries).map(|entry| ['.', '#'][usize::from(entry[0] & 1)]).collect();
+    let marks: String = cells.chars().map(|cell| if cell == '.' { '.' } else { '#' }).collect();
+    if marks == there { Ok(()) } else { Err(format!("'atlas' shows {cells}, the root table is {there}")) }
+}
+
+/// `text` without its colours.
+fn plain(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let first = parts.next().unwrap_or_default();
+    first.chars().chain(parts.flat_map(|part| part.split_once('m').map_or("", |(_, rest)| rest).chars())).collect()
 }
 
 /// CR4 has no bit that CPUID does not offer, whatever the emulator lets pass.
