@@ -1,6 +1,6 @@
 //! The atlas: page tables as a picture, one table at a time, each entry a cell.
 //!
-//! [`table`] reads a table of the live tree, [`draw`] turns it into letters and colours, and [`browse`] lets one walk
+//! [`table`] reads a table of the live tree, [`draw`] turns it into letters and colours, and [`browse()`] lets one walk
 //! through the tree with the keys. Letters say what colours say, so that a log without colours can be read too, and the
 //! screen and COM1 show the same.
 
