@@ -38,6 +38,7 @@
 mod access;
 mod addr;
 mod chain;
+mod cursor;
 mod entry;
 mod error;
 mod flags;
@@ -64,6 +65,7 @@ mod words;
 
 pub use access::{Access, AccessKind, Controls, FaultCode, Refusal};
 pub use addr::{Frame, FrameRun, PAGE_SHIFT, PAGE_SIZE, PageRange, PhysAddr, VirtAddr};
+pub use cursor::Cursor;
 pub use entry::{Entry, Half, Halves};
 pub use error::MapError;
 pub use flags::{Cache, PAT, PageFlags, Rights};
@@ -84,7 +86,7 @@ pub use routines::FAMILY;
 pub use routines::amd64;
 #[cfg(any(target_arch = "x86", not(target_os = "none")))]
 pub use routines::i686;
-pub use routines::{Holes, MapRequest, Mapping, PagingRoutines, Report, Seen, Step};
+pub use routines::{Holes, ListRequest, MapRequest, Mapping, PagingRoutines, Report, Seen, Step};
 pub use select::{Family, Options, Paging, Reason, Selection, Xpa, select};
 pub use stale::{Mmu, Stale};
 pub use walk::RawEntry;

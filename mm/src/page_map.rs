@@ -2,8 +2,8 @@
 
 use crate::routines::{Report, Step};
 use crate::{
-    Access, Controls, Frame, Holes, MapError, MapRequest, Mapping, Memory, PageFlags, PageRange, Paging, RawEntry,
-    Refusal, Seen, Stale, VirtAddr,
+    Access, Controls, Frame, Holes, ListRequest, MapError, MapRequest, Mapping, Memory, PageFlags, PageRange, Paging,
+    RawEntry, Refusal, Seen, Stale, VirtAddr,
 };
 
 /// One tree of page tables. It owns its tables; what its leaves map belongs to whoever mapped it.
@@ -41,6 +41,14 @@ impl PageMap {
     /// Any [`MapError`] but [`NotMapped`](MapError::NotMapped) and [`NotOffered`](MapError::NotOffered).
     pub fn map(&mut self, memory: &mut Memory, request: &MapRequest) -> Result<(), MapError> {
         (self.paging.routines.map)(memory, self.root, &self.paging.limits, request)
+    }
+
+    /// Maps pages onto the frames of a list.
+    ///
+    /// # Errors
+    /// As [`map`](Self::map).
+    pub fn map_list(&mut self, memory: &mut Memory, request: &ListRequest) -> Result<(), MapError> {
+        (self.paging.routines.map_list)(memory, self.root, &self.paging.limits, request)
     }
 
     /// Unmaps a range, all of which must be mapped.

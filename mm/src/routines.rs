@@ -17,6 +17,17 @@ pub struct MapRequest {
     pub flags: PageFlags,
 }
 
+/// What to map where: pages from `start` on, in order, each onto its frame of a list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ListRequest<'a> {
+    /// The first page.
+    pub start: VirtAddr,
+    /// A frame for each page.
+    pub frames: &'a [Frame],
+    /// What the mapping permits.
+    pub flags: PageFlags,
+}
+
 /// A leaf as [`query`](PagingRoutines::query) finds it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Mapping {
@@ -98,6 +109,9 @@ pub struct PagingRoutines {
     /// Maps a range with the largest pages that fit. Every page must be free.
     pub map: fn(&mut Memory, Frame, &Limits, &MapRequest) -> Result<(), MapError>,
 
+    /// Maps pages onto the frames of a list, each by an entry of its own. Every page must be free.
+    pub map_list: fn(&mut Memory, Frame, &Limits, &ListRequest) -> Result<(), MapError>,
+
     /// Unmaps a range; a large page that lies partly outside is split. Tables that become empty because the
     /// range covers all of what they map are taken out of the tree.
     pub unmap: fn(&mut Memory, Frame, PageRange, Holes, Report) -> Result<Stale, MapError>,
@@ -129,6 +143,9 @@ pub struct PagingRoutines {
     /// What the CPU does about an access: `Ok`, or the fault that it raises.
     pub verdict: fn(&Memory, Frame, VirtAddr, Access, &Controls) -> Result<(), Refusal>,
 
+    /// What a [`Cursor`](crate::Cursor) does.
+    pub steps: walk::Steps,
+
     /// Gives every table of the tree back, the root included. What the leaves map is not touched.
     ///
     /// Safe to call, but the caller sees to it that no CPU uses the tree: see [`PageMap::free`](crate::PageMap::free).
@@ -142,6 +159,7 @@ impl PagingRoutines {
             info: F::INFO,
             new_root: walk::new_root::<F>,
             map: walk::map::<F>,
+            map_list: walk::map_list::<F>,
             unmap: walk::unmap::<F>,
             protect: walk::protect::<F>,
             split: walk::split::<F>,
@@ -152,6 +170,7 @@ impl PagingRoutines {
             visit: walk::visit::<F>,
             entries: walk::entries::<F>,
             verdict: walk::verdict::<F>,
+            steps: walk::Steps::of::<F>(),
             free: walk::free::<F>,
         }
     }

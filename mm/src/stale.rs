@@ -82,6 +82,20 @@ impl Stale {
         self.trees.push(memory, table, level, 1, true);
     }
 
+    /// Takes over what `other`, the token of a change of one page within this one's range, has to say.
+    #[cold]
+    pub(crate) fn join(&mut self, other: Self) {
+        debug_assert!(other.tables_held() == 0, "no table maps one page and nothing else");
+        self.stride = self.stride.min(other.stride);
+        self.level = self.level.max(other.level);
+        self.global |= other.global;
+    }
+
+    /// Says that what is stale lies in `range`, which is part of the token's.
+    pub(crate) const fn narrow(&mut self, range: PageRange) {
+        self.range = range;
+    }
+
     /// The pages whose translations may be stale.
     pub const fn range(&self) -> PageRange {
         self.range

@@ -74,6 +74,9 @@ pub trait PageTables: Sized {
     /// Maps `pages` pages in 4 KiB entries: `pa` is not aligned as `va` is.
     fn map_range(&mut self, va: u64, pa: u64, pages: usize);
 
+    /// Told of the list that [`map_list`](Self::map_list) will be given, to put it into the crate's own words.
+    fn prepare_list(&mut self, _frames: &[u64]) {}
+
     /// Maps the frames of a list, page by page. Whether the crate has a call for it.
     fn map_list(&mut self, va: u64, frames: &[u64]) -> bool;
 
@@ -181,6 +184,7 @@ fn sample<T: PageTables>(workload: &str, data: &Data) -> Option<Sample> {
         }
         "list" => {
             let mut can = false;
+            tree.prepare_list(&data.scattered);
             let result = timed(pages, 0, || can = tree.map_list(start, &data.scattered));
             if !can {
                 return None;

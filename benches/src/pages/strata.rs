@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 
 use mm::{
-    Features, Format, Frame, FrameRun, Frames, Holes, Limits, MapError, MapRequest, Memory, PageFlags, PageRange,
-    PagingRoutines, PhysAddr, Rights, Stale, VirtAddr, Window,
+    Features, Format, Frame, FrameRun, Frames, Holes, Limits, ListRequest, MapError, MapRequest, Memory, PageFlags,
+    PageRange, PagingRoutines, PhysAddr, Rights, Stale, VirtAddr, Window,
 };
 
 use super::{AMD64, PageTables, Shape, i686};
@@ -30,6 +30,7 @@ pub struct Tree<F: Format, const TABLE: bool> {
     limits: Limits,
     routines: &'static PagingRoutines,
     frames: u64,
+    list: Vec<Frame>,
     format: PhantomData<F>,
 }
 
@@ -101,7 +102,15 @@ impl<F: Format, const TABLE: bool> PageTables for Tree<F, TABLE> {
         let (frames, limits) = (memory.frames.free_frames(), Limits::new(info, &features));
         let routines = black_box(const { &<F as Table>::ROUTINES });
         let root = done((routines.new_root)(&mut memory, &limits));
-        Self { memory: ManuallyDrop::new(memory), root, limits, routines, frames, format: PhantomData }
+        Self {
+            memory: ManuallyDrop::new(memory),
+            root,
+            limits,
+            routines,
+            frames,
+            list: Vec::new(),
+            format: PhantomData,
+        }
     }
 
     #[inline(never)]
@@ -140,9 +149,15 @@ impl<F: Format, const TABLE: bool> PageTables for Tree<F, TABLE> {
         self.put(va, pages, pa);
     }
 
+    fn prepare_list(&mut self, frames: &[u64]) {
+        self.list = frames.iter().map(|pa| PhysAddr(*pa).frame()).collect();
+    }
+
     #[inline(never)]
-    fn map_list(&mut self, _va: u64, _frames: &[u64]) -> bool {
-        false
+    fn map_list(&mut self, va: u64, _frames: &[u64]) -> bool {
+        let request = ListRequest { start: VirtAddr(va), frames: &self.list, flags: WRITABLE };
+        done((self.routines().map_list)(&mut self.memory, self.root, &self.limits, &request));
+        true
     }
 
     #[inline(never)]

@@ -11,6 +11,7 @@ mod heap;
 mod high;
 mod lift;
 mod rights;
+mod scattered;
 mod self_map;
 mod user;
 
@@ -49,7 +50,7 @@ type Verdict = Result<Outcome, Failure>;
 /// A test's name, and the test.
 type Test = (&'static str, fn(&mut Machine) -> Verdict);
 
-const TESTS: [Test; 18] = [
+const TESTS: [Test; 20] = [
     ("frames.pairs", frames::pairs),
     ("frames.refusals", frames::refusals),
     ("frames.exhaustion", frames::exhaustion),
@@ -59,6 +60,8 @@ const TESTS: [Test; 18] = [
     ("paging.split_and_merge", user::split_and_merge),
     ("paging.protect", user::protect),
     ("paging.remap", user::remap),
+    ("paging.list", scattered::list),
+    ("paging.cursor", scattered::cursor),
     ("paging.exhaustion", exhaustion::of_tables),
     ("self_map.agrees", self_map::agrees),
     ("rights.w_xor_x", rights::w_xor_x),

@@ -1,7 +1,10 @@
 //! User pages: the half that the kernel does not live in.
 
 use super::KernelMap;
-use crate::{Frame, MapError, MapRequest, Memory, Mmu, PageFlags, PageRange, Report, Rights, Stale, VirtAddr};
+use crate::{
+    Cursor, Frame, ListRequest, MapError, MapRequest, Memory, Mmu, PageFlags, PageRange, Report, Rights, Stale,
+    VirtAddr,
+};
 
 impl KernelMap {
     /// Maps user pages.
@@ -11,6 +14,29 @@ impl KernelMap {
     pub fn map_user(&mut self, memory: &mut Memory, request: &MapRequest) -> Result<(), MapError> {
         self.in_user(request.range)?;
         self.map.map(memory, request)
+    }
+
+    /// Maps user pages onto the frames of a list.
+    ///
+    /// # Errors
+    /// [`MapError::NotOffered`] outside the user region, else as [`PageMap::map_list`](crate::PageMap::map_list).
+    pub fn map_user_list(&mut self, memory: &mut Memory, request: &ListRequest) -> Result<(), MapError> {
+        self.in_user(PageRange::new(request.start, request.frames.len() as u64))?;
+        self.map.map_list(memory, request)
+    }
+
+    /// Lets `work` go through user pages one by one.
+    ///
+    /// # Errors
+    /// [`MapError::NotOffered`] outside the user region, else as [`PageMap::with_cursor`](crate::PageMap::with_cursor).
+    pub fn with_user_cursor<T>(
+        &mut self,
+        memory: &mut Memory,
+        range: PageRange,
+        work: impl FnOnce(&mut Cursor) -> T,
+    ) -> Result<(T, Stale), MapError> {
+        self.in_user(range)?;
+        self.map.with_cursor(memory, range, work)
     }
 
     /// Unmaps user pages, all of which must be mapped.

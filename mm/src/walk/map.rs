@@ -3,7 +3,10 @@
 use super::{One, Pages, Part, Table, in_kernel_half};
 use crate::chain::Chain;
 use crate::format::bit;
-use crate::{Format, Frame, Level, Limits, MapError, MapRequest, Memory, PAGE_SHIFT, PageFlags, Pte, Rights, Window};
+use crate::{
+    Format, Frame, Level, Limits, ListRequest, MapError, MapRequest, Memory, PAGE_SHIFT, PageFlags, PageRange,
+};
+use crate::{Pte, Rights, Window};
 
 pub(crate) fn map<F: Format>(
     memory: &mut Memory,
@@ -64,14 +67,19 @@ pub(super) fn user_bits<F: Format>(limits: &Limits, flags: PageFlags, level: Lev
     F::leaf_bits(effective, level)
 }
 
-/// What a request comes to on this CPU.
-struct Job<F: Format> {
-    pages: Pages,
-    first: Frame,
-    flags: PageFlags,
-    /// The level of the largest pages that fit: page and frame are aligned alike everywhere in the range.
-    largest: Level,
-    format: core::marker::PhantomData<F>,
+pub(crate) fn map_list<F: Format>(
+    memory: &mut Memory,
+    root: Frame,
+    limits: &Limits,
+    request: &ListRequest,
+) -> Result<(), MapError> {
+    let range = PageRange::new(request.start, request.frames.len() as u64);
+    F::INFO.check(range)?;
+    // The CPU's frames end at a power of two: a bit beyond it in any of them is a bit beyond it in all together.
+    if request.frames.iter().fold(0, |any, frame| any | frame.0) >= limits.frame_end() {
+        return Err(MapError::BeyondPhys);
+    }
+    carry_out::<F, _>(memory, root, limits, range, request.flags, 1, request.frames)
 }
 
 #[cold]
@@ -87,14 +95,66 @@ fn map_range<F: Format>(
     if frames_end.is_none_or(|end| end > limits.frame_end()) {
         return Err(MapError::BeyondPhys);
     }
-    let pages = Pages::of::<F>(request.range);
-    let job = Job::<F> {
-        pages,
-        first: request.first,
-        flags: effective::<F>(limits, request.flags, pages.first),
-        largest: largest::<F>(limits, pages.first, request.first),
-        format: core::marker::PhantomData,
-    };
+    let largest = largest::<F>(limits, F::INFO.page_number(request.range.start), request.first);
+    carry_out::<F, _>(memory, root, limits, request.range, request.flags, largest, request.first)
+}
+
+/// The frames that a request maps its pages onto.
+trait Source: Copy {
+    /// The frame of page number `n` of the request.
+    fn frame(self, n: u64) -> Frame;
+
+    /// The addresses of the frames for `count` pages from number `n` on.
+    fn addresses(self, n: u64, count: u64) -> impl Iterator<Item = u64>;
+}
+
+/// Consecutive frames.
+impl Source for Frame {
+    fn frame(self, n: u64) -> Frame {
+        self.offset(n)
+    }
+
+    #[inline(always)]
+    fn addresses(self, n: u64, count: u64) -> impl Iterator<Item = u64> {
+        let first = self.frame(n).start().0;
+        (0..count).map(move |n| first + (n << PAGE_SHIFT))
+    }
+}
+
+/// Frames wherever they are.
+impl Source for &[Frame] {
+    fn frame(self, n: u64) -> Frame {
+        self[n as usize]
+    }
+
+    #[inline(always)]
+    fn addresses(self, n: u64, count: u64) -> impl Iterator<Item = u64> {
+        self[n as usize..][..count as usize].iter().map(|frame| frame.start().0)
+    }
+}
+
+/// What a request comes to on this CPU.
+struct Job<F: Format, R: Source> {
+    pages: Pages,
+    frames: R,
+    flags: PageFlags,
+    /// The level of the largest pages that fit: page and frame are aligned alike everywhere in the range.
+    largest: Level,
+    format: core::marker::PhantomData<F>,
+}
+
+fn carry_out<F: Format, R: Source>(
+    memory: &mut Memory,
+    root: Frame,
+    limits: &Limits,
+    range: PageRange,
+    flags: PageFlags,
+    largest: Level,
+    frames: R,
+) -> Result<(), MapError> {
+    let pages = Pages::of::<F>(range);
+    let flags = effective::<F>(limits, flags, pages.first);
+    let job = Job::<F, R> { pages, frames, flags, largest, format: core::marker::PhantomData };
     let root = Table::root(&memory.window, root);
     let need = job.survey(&memory.window, root, pages)?;
     let mut spare = take(memory, need)?;
@@ -125,9 +185,9 @@ pub(super) fn take(memory: &mut Memory, need: u64) -> Result<Chain, MapError> {
     if need == 0 { Ok(Chain::new()) } else { Chain::take(memory, need) }
 }
 
-impl<F: Format> Job<F> {
+impl<F: Format, R: Source> Job<F, R> {
     fn frame(&self, page: u64) -> Frame {
-        self.first.offset(page - self.pages.first)
+        self.frames.frame(page - self.pages.first)
     }
 
     /// Whether the entry at `level` that covers `part` can map it as one page.
@@ -210,10 +270,10 @@ impl<F: Format> Job<F> {
     /// The tight loop: one store an entry, nothing else.
     #[inline(always)]
     fn leaves(&self, pages: Pages, store: impl Fn(usize, u64)) {
-        let mut raw = self.frame(pages.first).0 << PAGE_SHIFT | F::leaf_bits(self.flags, 1);
-        for index in pages.indices::<F>() {
-            store(index, raw);
-            raw += 1 << PAGE_SHIFT;
+        let bits = F::leaf_bits(self.flags, 1);
+        let addresses = self.frames.addresses(pages.first - self.pages.first, pages.count());
+        for (index, address) in pages.indices::<F>().zip(addresses) {
+            store(index, address | bits);
         }
     }
 }

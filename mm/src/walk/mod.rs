@@ -17,6 +17,7 @@
 //! pages are there need not look into it.
 
 mod change;
+mod cursor;
 mod entries;
 mod map;
 mod one;
@@ -26,11 +27,12 @@ mod root;
 mod unmap;
 mod verdict;
 
+pub use cursor::{Place, Steps};
 pub use entries::RawEntry;
 
 pub(crate) use change::protect;
 pub(crate) use entries::entries;
-pub(crate) use map::map;
+pub(crate) use map::{map, map_list};
 pub(crate) use read::{path, query, visit};
 pub(crate) use reshape::{merge, split, trim};
 pub(crate) use root::{free, free_tree, new_root};

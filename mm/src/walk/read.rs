@@ -36,7 +36,7 @@ pub(crate) fn query<F: Format>(memory: &Memory, root: Frame, va: VirtAddr) -> Op
 
 /// What the leaf `raw` comes to below entries that all have `all` set, and of which one at least has whatever is in `any`.
 #[inline(always)]
-fn leaf<F: Format>(va: VirtAddr, raw: u64, level: Level, all: u64, any: u64) -> Mapping {
+pub(super) fn leaf<F: Format>(va: VirtAddr, raw: u64, level: Level, all: u64, any: u64) -> Mapping {
     // One entry without the right to write or for ring 3 forbids it, one with NX forbids to execute.
     let passed = raw & (all | !(bit::WRITE | bit::USER)) | any & bit::NO_EXECUTE;
     let within = F::INFO.pages(level) * PAGE_SIZE - 1;

@@ -4,10 +4,12 @@
 mod machine;
 
 mod codec;
+mod cursor;
 mod errors;
 mod exhaustion;
 mod kernel_map;
 mod largest;
+mod list;
 mod model;
 mod rights;
 mod select;
