@@ -114,7 +114,7 @@ fn copy(room: &mut [u8], name: &str) {
 }
 
 /// Switches on what the tables built for `features` rely on: CR0.WP, 4 MiB pages, NX, the [PAT](mm::PAT), global
-/// pages; and SMEP, SMAP and UMIP where the CPU has them. CR4 is written only on a CPU with CPUID, and gets no bit
+/// pages; and machine checks, SMEP, SMAP and UMIP where the CPU has them. CR4 is written only on a CPU with CPUID, and gets no bit
 /// that CPUID does not offer.
 ///
 /// # Safety
@@ -125,6 +125,9 @@ pub unsafe fn prepare(features: &Features) {
     let mut wanted = Cr4::empty();
     // In pml3 the bit is ignored, and in long mode (SDM vol. 3A, 4.1.4): so it can stay where the mode is switched.
     wanted.set(Cr4::CR4_ENABLE_PSE, features.pse && cfg!(target_arch = "x86"));
+    // Without it a machine check is no exception: the CPU shuts down and the machine resets without a word.
+    let basic = cpuid::read().and_then(|cpuid| cpuid.get_feature_info());
+    wanted.set(Cr4::CR4_ENABLE_MACHINE_CHECK, basic.is_some_and(|basic| basic.has_mce()));
     if let Some(structured) = structured {
         wanted.set(Cr4::CR4_ENABLE_SMEP, structured.has_smep());
         wanted.set(Cr4::CR4_ENABLE_SMAP, structured.has_smap());

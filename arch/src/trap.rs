@@ -2,6 +2,18 @@
 //!
 //! Every vector ends here. The 32 exceptions go to one handler, the kernel's; the others come from devices. Those of the
 //! timer and of COM1 are served; nothing else is switched on, and what comes all the same is counted.
+//!
+//! # Whose stack
+//!
+//! Interrupts and exceptions run on the stack of the code that they interrupt, the page fault too. It needs none of its
+//! own: all of a kernel stack is mapped for good, so that an exception inside the handler nests as a call would, and
+//! where the stack is at its end (the guard page below it) the CPU cannot deliver the page fault and raises a double
+//! fault instead. On a stack of its own, which begins anew each time, a page fault inside the handler would overwrite the
+//! first one's frame.
+//!
+//! Double fault, NMI and machine check do have stacks of their own ([`OWN_STACK`]), because they come whatever the
+//! current stack is worth: by the interrupt stack table on x86_64, by task gates on i686. None of the three goes on, so that
+//! their stacks are never begun anew either.
 
 use core::fmt::{self, Write};
 use core::mem;
@@ -19,8 +31,12 @@ const EXCEPTIONS: u8 = 32;
 pub(crate) const ERROR_CODES: u32 =
     1 << 8 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 17 | 1 << 21 | 1 << 29 | 1 << 30;
 
-/// Double fault: its own stack, because the current one may be what is wrong.
+/// Double fault: the one of those with a stack of their own that has an error code.
 pub(crate) const DOUBLE_FAULT: u8 = 8;
+
+/// The exceptions that have a stack of their own, because the current one may be unfit or be what is wrong: NMI, double
+/// fault, machine check.
+pub(crate) const OWN_STACK: [u8; 3] = [2, DOUBLE_FAULT, 18];
 
 /// The vectors of the devices that are listened to.
 const TIMER: u8 = pic::FIRST_VECTOR + timer::LINE;
@@ -71,7 +87,7 @@ static HANDLER: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 static STRAYS: AtomicU32 = AtomicU32::new(0);
 
 /// Has all exceptions handled by `handler` from here on. Where it returns, the interrupted code goes on with the
-/// registers as they are in the frame then; a double fault never goes on.
+/// registers as they are in the frame then; a double fault, an NMI and a machine check never go on.
 pub fn set_handler(handler: Handler) {
     HANDLER.store(handler as *mut (), Ordering::Release);
 }
@@ -109,8 +125,8 @@ pub(crate) fn dispatch(frame: &mut Frame) {
     // SAFETY: what is not null was stored by `set_handler` and is a `Handler`.
     let handler: Handler = unsafe { mem::transmute(handler) };
     handler(frame);
-    if vector == DOUBLE_FAULT {
-        // What the CPU says of the interrupted code then is not exact (SDM vol. 3A, 6.15).
+    if OWN_STACK.contains(&vector) {
+        // What the CPU says of the interrupted code then need not be exact (SDM vol. 3A, 6.15).
         interrupts::halt();
     }
 }

@@ -13,6 +13,21 @@ pub fn here() -> usize {
     arch::cpu::frame_pointer()
 }
 
+/// Prints the word on top of the stack at `stack`, if it is `within` the memory in which stacks lie, as the place that
+/// a call came from.
+///
+/// # Safety
+/// `within` is mapped and readable.
+pub unsafe fn print_top(out: &mut dyn Write, stack: usize, within: core::ops::Range<usize>) -> fmt::Result {
+    let whole = stack.checked_add(size_of::<usize>()).is_some_and(|end| end <= within.end);
+    if stack < within.start || !whole || !stack.is_multiple_of(align_of::<usize>()) {
+        return Ok(());
+    }
+    // SAFETY: aligned and inside `within`, which is readable by this function's contract.
+    let ret = unsafe { (stack as *const usize).read_volatile() };
+    writeln!(out, "      {ret:#x} {}", symbols::name_of(ret.wrapping_sub(1)))
+}
+
 /// Prints the calls that led to the frame whose frame pointer is `frame`, `within` being the memory in which
 /// stacks lie. A chain that leaves it, or does not go upwards, ends there.
 ///

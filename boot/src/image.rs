@@ -40,6 +40,11 @@ pub fn frames() -> FrameRun {
     FrameRun::between(PhysAddr(address!(__image_phys_start)).frame(), PhysAddr(address!(__image_phys_end)).frame())
 }
 
+/// The addresses of the kernel's code.
+pub fn text() -> Range<usize> {
+    address!(__text_start) as usize..address!(__text_end) as usize
+}
+
 /// The addresses of everything that is written, stacks included.
 pub fn data() -> Range<usize> {
     address!(__data_start) as usize..address!(__data_end) as usize

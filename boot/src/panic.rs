@@ -2,30 +2,33 @@
 
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use arch::trap::{self, Frame};
 use arch::{interrupts, mode, power, screen, serial};
 
-use mm::VirtAddr;
+use mm::{PagingRoutines, VirtAddr};
 
 use crate::{backtrace, image, memory, symbols};
 
 /// What isa-debug-exit is told.
 const FAILED: u32 = 0x11;
 
-/// The vector of a double fault.
+/// The vectors of exceptions of which more can be said than their name.
 const DOUBLE_FAULT: u8 = 8;
-
-/// The vector of a page fault, and the bits of its error code (SDM vol. 3A, 4.7).
+const STACK_FAULT: u8 = 12;
+const GENERAL_PROTECTION: u8 = 13;
 const PAGE_FAULT: u8 = 14;
+
+/// The bits of a page fault's error code (SDM vol. 3A, 4.7).
 const PROTECTION: u64 = 1 << 0;
 const WRITE: u64 = 1 << 1;
 const USER: u64 = 1 << 2;
 const RESERVED: u64 = 1 << 3;
 const FETCH: u64 = 1 << 4;
 
-static REPORTING: AtomicBool = AtomicBool::new(false);
+/// How many reports were begun. None comes to its end but the last.
+static REPORTS: AtomicU32 = AtomicU32::new(0);
 
 /// Has every exception end in a report.
 pub fn install() {
@@ -40,18 +43,33 @@ fn panic(info: &PanicInfo) -> ! {
 fn report(message: fmt::Arguments, location: Option<&core::panic::Location>, frame: Option<&Frame>) -> ! {
     interrupts::disable();
     let out = &mut Consoles;
-    if REPORTING.swap(true, Ordering::SeqCst) {
-        // Something in the report itself failed. What is printed now must need as little as possible.
-        let _ = writeln!(out, "\npanic: inside the report of a panic: {message}");
-        end();
-    }
     // SAFETY: interrupts are off and this function does not return, so whoever held a console is not coming back.
     unsafe {
         serial::seize();
         screen::seize();
     }
-    let _ = tell(out, message, location, frame);
+    // Each failure of the report leaves less of it: what is printed then must need less than what failed.
+    let _ = match REPORTS.fetch_add(1, Ordering::SeqCst) {
+        0 => tell(out, message, location, frame),
+        1 => tell_little(out, message, location, frame),
+        _ => out.write_str("\npanic: and again\n"),
+    };
     end()
+}
+
+/// What failed in a report, and where.
+fn tell_little(
+    out: &mut Consoles,
+    message: fmt::Arguments,
+    location: Option<&core::panic::Location>,
+    frame: Option<&Frame>,
+) -> fmt::Result {
+    writeln!(out, "\npanic: inside the report of a panic: {message}")?;
+    match (location, frame) {
+        (Some(location), _) => writeln!(out, "  at {location}"),
+        (None, Some(frame)) => writeln!(out, "  at {:#x}", frame.instruction()),
+        (None, None) => Ok(()),
+    }
 }
 
 fn tell(
@@ -69,7 +87,7 @@ fn tell(
             let at = frame.instruction() as usize;
             writeln!(out, "  at {at:#x} {}", symbols::name_of(at))?;
             write!(out, "{frame}")?;
-            if frame.vector() == PAGE_FAULT {
+            if matches!(frame.vector(), PAGE_FAULT | DOUBLE_FAULT) {
                 walk(out, VirtAddr(frame.fault_address()))?;
             }
             frame.frame_pointer() as usize
@@ -77,6 +95,11 @@ fn tell(
         None => backtrace::here(),
     };
     writeln!(out, "called from:")?;
+    if let Some(frame) = frame.filter(|frame| !image::text().contains(&(frame.instruction() as usize))) {
+        // The way went astray, and there is no function there that has a frame: who went is what the call has pushed.
+        // SAFETY: as below.
+        unsafe { backtrace::print_top(out, frame.stack() as usize, image::data()) }?;
+    }
     // SAFETY: the kernel's data, in which its stacks lie, is always mapped.
     unsafe { backtrace::print(out, pointer, image::data()) }
 }
@@ -91,12 +114,16 @@ fn walk(out: &mut Consoles, address: VirtAddr) -> fmt::Result {
         unsafe { memory.force_unlock() };
         memory.lock()
     });
-    let live = mode::current();
-    let routines = if live.xpa { mm::FAMILY.xpa } else { mm::FAMILY.base };
+    let routines = live();
     writeln!(out, "the way to {address:#x} in {}:", routines.info.name)?;
     let mut told = Ok(());
-    (routines.path)(&memory, live.root, address, &mut |step| told = told.and(writeln!(out, "  {step}")));
+    (routines.path)(&memory, mode::current().root, address, &mut |step| told = told.and(writeln!(out, "  {step}")));
     told
+}
+
+/// The live mode.
+fn live() -> &'static PagingRoutines {
+    if mode::current().xpa { mm::FAMILY.xpa } else { mm::FAMILY.base }
 }
 
 fn end() -> ! {
@@ -111,14 +138,24 @@ impl fmt::Display for Cause<'_> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let frame = self.0;
         let address = VirtAddr(frame.fault_address());
-        if frame.vector() == DOUBLE_FAULT && image::stack_guard().contains(address) {
-            // The page fault itself could not be delivered: there was no stack left to deliver it on.
-            return write!(f, "stack overflow: {address:#x} lies in the guard page below the kernel's stack");
-        }
-        if frame.vector() != PAGE_FAULT {
-            return write!(f, "{}, error code {:#x}", trap::name(frame.vector()), frame.error());
-        }
         let error = frame.error();
+        match frame.vector() {
+            PAGE_FAULT => {}
+            DOUBLE_FAULT if image::stack_guard().contains(address) => {
+                // The page fault itself could not be delivered: there was no stack left to deliver it on.
+                return write!(f, "stack overflow: {address:#x} lies in the guard page below the kernel's stack");
+            }
+            DOUBLE_FAULT => {
+                write!(f, "double fault, error code {error:#x}: an exception could not be delivered; ")?;
+                return write!(f, "the last page fault was about {address:#x}");
+            }
+            vector => {
+                write!(f, "{}, error code {error:#x}", trap::name(vector))?;
+                // With an error code it is about a segment.
+                let maybe_address = matches!(vector, STACK_FAULT | GENERAL_PROTECTION) && error == 0;
+                return if maybe_address { not_canonical(f, frame) } else { Ok(()) };
+            }
+        }
         let who = if error & USER != 0 { "a program" } else { "the kernel" };
         let what = match error {
             error if error & FETCH != 0 => "executed",
@@ -133,6 +170,15 @@ impl fmt::Display for Cause<'_> {
         };
         write!(f, "page fault: {who} {what} {address:#x}, but {why} (error code {error:#x})")
     }
+}
+
+/// Names the registers that hold no canonical address: the CPU does not tell about which one it complains, nor keep it.
+fn not_canonical(f: &mut fmt::Formatter, frame: &Frame) -> fmt::Result {
+    let info = &live().info;
+    for (name, value) in frame.general().into_iter().filter(|(_, value)| !info.is_canonical(VirtAddr(*value))) {
+        write!(f, ": {name} holds {value:#x}, which is not canonical in {}", info.name)?;
+    }
+    Ok(())
 }
 
 /// Every console there is.

@@ -12,8 +12,8 @@ use x86::segmentation::{
 };
 use x86::task::load_tr;
 
-use super::double_fault;
 use super::frame::Frame;
+use super::tasks;
 use crate::{nmi, pic, registers, trap};
 
 global_asm!(
@@ -39,8 +39,21 @@ pub const KERNEL_DATA: u16 = 0x10;
 pub const USER_CODE: u16 = 0x18 | 3;
 /// Programs' data segment.
 pub const USER_DATA: u16 = 0x20 | 3;
+/// The task that runs all the time; the others follow it.
 const MAIN_TASK: u16 = 0x28;
-const DOUBLE_FAULT_TASK: u16 = 0x30;
+
+/// The selector of the task number `index`.
+const fn task_selector(index: usize) -> SegmentSelector {
+    SegmentSelector::from_raw(MAIN_TASK + 8 * index as u16)
+}
+
+/// The number of the task that has the selector `selector`; the first one's for what is none.
+pub(super) const fn task_number(selector: u16) -> usize {
+    match selector.checked_sub(MAIN_TASK) {
+        Some(offset) if (offset as usize) < 8 * tasks::COUNT => offset as usize / 8,
+        _ => 0,
+    }
+}
 
 /// Flat segments, with the accessed bit set so that the CPU has nothing to write.
 const SEGMENTS: [u64; 5] =
@@ -49,11 +62,12 @@ const SEGMENTS: [u64; 5] =
 #[repr(C, align(8))]
 struct Tables {
     segments: [u64; SEGMENTS.len()],
-    tasks: [Descriptor; 2],
+    tasks: [Descriptor; tasks::COUNT],
     gates: [Descriptor; 256],
 }
 
-static mut TABLES: Tables = Tables { segments: SEGMENTS, tasks: [Descriptor::NULL; 2], gates: [Descriptor::NULL; 256] };
+static mut TABLES: Tables =
+    Tables { segments: SEGMENTS, tasks: [Descriptor::NULL; tasks::COUNT], gates: [Descriptor::NULL; 256] };
 
 /// Fills the tables and loads them, masks the interrupt controllers and lets NMIs through. Exceptions are reported
 /// from here on.
@@ -66,8 +80,8 @@ pub unsafe fn load() {
         let tables = &raw mut TABLES;
         let tables = &mut *tables;
         for (vector, gate) in tables.gates.iter_mut().enumerate() {
-            let builder = if vector == usize::from(trap::DOUBLE_FAULT) {
-                DescriptorBuilder::task_gate_descriptor(SegmentSelector::from_raw(DOUBLE_FAULT_TASK))
+            let builder = if let Some(task) = tasks::of(vector) {
+                DescriptorBuilder::task_gate_descriptor(task_selector(task))
             } else {
                 let stub = (&raw const trap_stubs).add(vector * STUB) as u32;
                 let code = SegmentSelector::from_raw(KERNEL_CODE);
@@ -75,7 +89,7 @@ pub unsafe fn load() {
             };
             *gate = builder.dpl(Ring::Ring0).present().finish();
         }
-        double_fault::prepare();
+        tasks::prepare();
         follow(mm::PhysAddr(registers::cr3()).frame());
         load_fs(SegmentSelector::from_raw(0));
         load_gs(SegmentSelector::from_raw(0));
@@ -94,13 +108,12 @@ pub(crate) unsafe fn reload() {
     // SAFETY: the tables are filled and stay where they are. The CPU writes the busy bit of a task's descriptor when
     // it loads it and refuses one that has it set, so the descriptors are made anew.
     unsafe {
-        let tasks = [&raw const double_fault::MAIN, &raw const double_fault::TASK];
-        (&raw mut (*tables).tasks).write(tasks.map(|task| {
-            let limit = size_of::<TaskStateSegment>() as u64 - 1;
-            let builder: DescriptorBuilder = GateDescriptorBuilder::<u32>::tss_descriptor(task as u64, limit, true);
+        (&raw mut (*tables).tasks).write(core::array::from_fn(|task| {
+            let (at, limit) = (tasks::state(task) as u64, size_of::<TaskStateSegment>() as u64 - 1);
+            let builder: DescriptorBuilder = GateDescriptorBuilder::<u32>::tss_descriptor(at, limit, true);
             builder.present().finish()
         }));
-        let limit = (size_of::<[u64; SEGMENTS.len()]>() + size_of::<[Descriptor; 2]>() - 1) as u16;
+        let limit = (size_of::<[u64; SEGMENTS.len()]>() + size_of::<[Descriptor; tasks::COUNT]>() - 1) as u16;
         lgdt(&DescriptorTablePointer::<u64> { limit, base: (&raw const (*tables).segments).cast() });
         load_cs(SegmentSelector::from_raw(KERNEL_CODE));
         load_ss(SegmentSelector::from_raw(KERNEL_DATA));
@@ -112,11 +125,9 @@ pub(crate) unsafe fn reload() {
     }
 }
 
-/// Says that `root` is the live root: the double fault's task loads it along with its registers, and must find the
-/// kernel there.
+/// Says that `root` is the live root.
 pub(crate) fn follow(root: PhysFrame) {
-    // SAFETY: the CPU reads the field when a double fault happens and not otherwise; a 32-bit store is whole.
-    unsafe { (&raw mut double_fault::TASK.cr3).write_unaligned(root.start().0 as u32) };
+    tasks::follow(root);
 }
 
 /// Called by `trap.s`.

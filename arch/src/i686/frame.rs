@@ -62,6 +62,11 @@ impl Frame {
         self.cs & 3 != 0
     }
 
+    /// The registers that an address may have been in, and their names. None is: in 32 bits every address is canonical.
+    pub const fn general(&self) -> [(&'static str, u64); 0] {
+        []
+    }
+
     /// Goes on at `address` instead.
     pub const fn resume_at(&mut self, address: u64) {
         self.eip = address as u32;

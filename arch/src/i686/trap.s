@@ -42,10 +42,13 @@ trap_common:
     add $8, %esp
     iret
 
-# The double fault's task begins here, on its own stack, with nothing on it but the error code. The 0 stands where a
-# return address would.
-    .global double_fault_task
-double_fault_task:
-    cld
+# The exceptions' tasks begin here, each on its own stack, with its vector in EAX and nothing on the stack but the error
+# code, if there is one. The last 0 stands where a return address would.
+    .global task_without_error
+    .global task_with_error
+task_without_error:
     push $0
-    jmp double_fault_entry
+task_with_error:
+    push %eax
+    push $0
+    jmp task_entry

@@ -14,6 +14,7 @@ use x86::segmentation::{
 use x86::task::load_tr;
 
 use crate::machine::frame::Frame;
+use crate::trap::OWN_STACK;
 use crate::{nmi, pic, trap};
 
 global_asm!(
@@ -53,10 +54,7 @@ const SEGMENTS: [u64; 6] = [
     0x00AF_FB00_0000_FFFF,
 ];
 
-/// Stacks of their own have those exceptions that come when the current stack may be unfit. Vector, and which.
-const OWN_STACK: [(u8, u8); 3] = [(2, 1), (trap::DOUBLE_FAULT, 2), (18, 3)];
-
-/// How large such a stack is, in bytes.
+/// How large the stack of an exception is that has its own, in bytes.
 const STACK: usize = 16 * 1024;
 
 #[repr(C, align(4096))]
@@ -91,14 +89,14 @@ pub unsafe fn load() {
         let tables = &mut *tables;
         for (vector, gate) in tables.gates.iter_mut().enumerate() {
             let stub = (&raw const trap_stubs).add(vector * STUB) as u64;
-            let own = OWN_STACK.iter().find(|(own, _)| usize::from(*own) == vector).map_or(0, |(_, stack)| *stack);
+            // The interrupt stack table counts from 1; 0 is the current stack.
+            let own = OWN_STACK.iter().position(|own| usize::from(*own) == vector).map_or(0, |at| at as u8 + 1);
             let code = SegmentSelector::from_raw(KERNEL_CODE);
             let builder: DescriptorBuilder = GateDescriptorBuilder::<u64>::interrupt_descriptor(code, stub);
             *gate = builder.dpl(Ring::Ring0).ist(own).present().finish();
         }
-        for (n, (_, stack)) in OWN_STACK.into_iter().enumerate() {
-            let top = (&raw const STACKS).cast::<u8>().add((n + 1) * STACK) as u64;
-            tables.tss.set_ist(usize::from(stack) - 1, top);
+        for at in 0..OWN_STACK.len() {
+            tables.tss.set_ist(at, (&raw const STACKS).cast::<Stack>().add(at + 1) as u64);
         }
         // No I/O permission map: the limit ends before it.
         tables.tss.iomap_base = size_of::<TaskStateSegment>() as u16;

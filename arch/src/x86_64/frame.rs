@@ -70,6 +70,29 @@ impl Frame {
         self.cs & 3 != 0
     }
 
+    /// The registers that an address may have been in, and their names.
+    pub const fn general(&self) -> [(&'static str, u64); 17] {
+        [
+            ("rax", self.rax),
+            ("rcx", self.rcx),
+            ("rdx", self.rdx),
+            ("rbx", self.rbx),
+            ("rsp", self.rsp),
+            ("rbp", self.rbp),
+            ("rsi", self.rsi),
+            ("rdi", self.rdi),
+            ("r8", self.r8),
+            ("r9", self.r9),
+            ("r10", self.r10),
+            ("r11", self.r11),
+            ("r12", self.r12),
+            ("r13", self.r13),
+            ("r14", self.r14),
+            ("r15", self.r15),
+            ("rip", self.rip),
+        ]
+    }
+
     /// Goes on at `address` instead.
     pub const fn resume_at(&mut self, address: u64) {
         self.rip = address;

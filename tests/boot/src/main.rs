@@ -8,6 +8,7 @@
 #![allow(missing_docs)] // A program: nobody else calls these.
 
 mod check;
+mod faults;
 mod glass;
 mod maps;
 mod picture;
@@ -153,6 +154,11 @@ fn run(row: &Row, iso: &Path, folder: &Path) -> Verdict {
             machine.screenshot("screen.png")?;
             Ok("says why not".into())
         }
+        Expect::Faults { has, kinds } => {
+            // One machine a fault.
+            drop(machine);
+            faults::check(row, iso, folder, &has, kinds)
+        }
         Expect::SelfTest => {
             let text = machine.wait_for(" failed\r\n", 0, BOOT)?;
             let tests = check::summary(&text)?;
@@ -224,6 +230,7 @@ fn table(rows: &[Row], results: &[Verdict]) -> String {
         let verdict = match (result, row.expect) {
             (Err(_), _) => "FAILED".to_string(),
             (Ok(_), Expect::Ready { mode, xpa, .. }) => format!("{}, XPA {}", mode.name(), xpa.name()),
+            (Ok(what), Expect::Faults { has, .. }) => format!("{}, {what}", has.mode.name()),
             (Ok(_), Expect::SelfTest) => "self-tests pass".to_string(),
             (Ok(_), Expect::Refuses(why)) => format!("says \"{why}\""),
         };

@@ -87,6 +87,19 @@ impl Machine {
         }
     }
 
+    /// Waits for QEMU to close COM1, and returns everything that has come on it behind `from`.
+    pub fn rest(&self, from: usize, patience: Duration) -> Result<String, String> {
+        let end = Instant::now() + patience;
+        let mut received = self.received.text.lock().map_err(|_| "the reader failed")?;
+        while !received.1 {
+            let Some(left) = end.checked_duration_since(Instant::now()) else {
+                return Err(format!("QEMU was still running after {} s: {}", patience.as_secs(), &received.0[from..]));
+            };
+            received = self.received.more.wait_timeout(received, left).map_err(|_| "the reader failed")?.0;
+        }
+        Ok(received.0.get(from..).unwrap_or_default().into())
+    }
+
     /// How much has come on COM1.
     pub fn position(&self) -> usize {
         self.received.text.lock().map_or(0, |received| received.0.len())
@@ -103,6 +116,14 @@ impl Machine {
         self.type_keys(&format!("{command}\r"))?;
         let text = self.wait_for("\nstrata> ", from, patience)?;
         Ok(text.lines().skip(1).filter(|line| !line.starts_with("strata> ")).map(|line| format!("{line}\n")).collect())
+    }
+
+    /// Has the monitor carry out `command`, after which QEMU may end before it has printed anything.
+    pub fn send_monitor(&mut self, command: &str) -> Result<(), String> {
+        // The first command connects and waits until the monitor listens.
+        self.monitor("info version")?;
+        let socket = self.monitor.as_mut().ok_or("no monitor")?;
+        socket.write_all(format!("{command}\n").as_bytes()).map_err(|error| format!("QEMU's monitor: {error}"))
     }
 
     /// Has the monitor carry out `command` and returns what it prints.

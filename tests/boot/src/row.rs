@@ -1,5 +1,7 @@
 //! A row of the matrix: a machine, and what has to come up on it.
 
+use crate::faults::{self, Has};
+
 /// A machine, how it is booted, and what is expected of it.
 #[derive(Clone, Debug)]
 pub struct Row {
@@ -67,6 +69,8 @@ pub enum Xpa {
 pub enum Expect {
     /// The prompt, in this mode.
     Ready { mode: Mode, xpa: Xpa, nx: bool, pa_bits: u32 },
+    /// Each of these kinds of failure is reported as it should be on a CPU that has that.
+    Faults { has: Has, kinds: &'static [&'static str] },
     /// The self-tests run by themselves, pass, and QEMU is left.
     SelfTest,
     /// A sentence that says why not.
@@ -154,6 +158,16 @@ impl Row {
         self.expect(Expect::Ready { mode, xpa, nx, pa_bits })
     }
 
+    /// Every kind of failure.
+    pub fn faults(self, has: Has) -> Self {
+        self.expect(Expect::Faults { has, kinds: &faults::ALL })
+    }
+
+    /// Those kinds of failure that not every CPU of a mode has.
+    pub fn optional_faults(self, has: Has) -> Self {
+        self.expect(Expect::Faults { has, kinds: &faults::OPTIONAL })
+    }
+
     pub fn says(mut self, sentence: &'static str) -> Self {
         self.says.push(sentence);
         self
@@ -191,6 +205,15 @@ impl Mode {
             Mode::Pml3 => "pml3",
             Mode::Pml4 => "pml4",
             Mode::Pml5 => "pml5",
+        }
+    }
+
+    pub fn levels(self) -> u32 {
+        match self {
+            Mode::Pml2 => 2,
+            Mode::Pml3 => 3,
+            Mode::Pml4 => 4,
+            Mode::Pml5 => 5,
         }
     }
 

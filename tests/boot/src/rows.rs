@@ -1,9 +1,10 @@
 //! The matrix, as data: to add a machine is to add a line.
 
+use crate::faults::Has;
 use crate::row::Firmware::{UefiIa32, UefiX64};
 use crate::row::Mode::{Pml2, Pml3, Pml4, Pml5};
 use crate::row::Xpa::{Off, On, Unsupported};
-use crate::row::{Expect, Row, i686, x86_64};
+use crate::row::{Expect, Mode, Row, i686, x86_64};
 
 /// Every machine, and what has to come up on it.
 pub fn rows() -> Vec<Row> {
@@ -86,8 +87,19 @@ pub fn rows() -> Vec<Row> {
         i686("16 bits a pixel", "pentium3", "64M").screen("640x480x16").ready(Pml3, On, false, 36),
         x86_64("24 bits a pixel", "qemu64", "256M").screen("1024x768x24").ready(Pml4, Unsupported, true, 40),
         x86_64("32 bits a pixel", "max", "256M").screen("1280x1024x32").ready(Pml5, On, true, 40),
+        // Failures on purpose: which CPU has NX, reserved bits, machine checks.
+        i686("faults, 486 without PSE", "486,-pse", "64M").optional_faults(has(Pml2, false, false, false)),
+        i686("faults, pentium", "pentium", "64M").faults(has(Pml2, false, true, false)),
+        i686("faults, pentium3", "pentium3", "64M").optional_faults(has(Pml3, false, true, true)),
+        i686("faults, coreduo", "coreduo", "64M").faults(has(Pml3, true, true, true)),
+        x86_64("faults, qemu64", "qemu64", "64M").faults(has(Pml4, true, true, true)),
+        x86_64("faults, max", "max", "64M").faults(has(Pml5, true, true, true)),
         // Typed on the keyboard instead of COM1.
         i686("a PS/2 keyboard, 486", "486", "64M").keyboard("cmdline", "loader:").ready(Pml2, Unsupported, false, 32),
         x86_64("a PS/2 keyboard, max", "max", "64M").keyboard("cmdline", "loader:").ready(Pml5, On, true, 40),
     ]
+}
+
+fn has(mode: Mode, nx: bool, reserved: bool, machine_check: bool) -> Has {
+    Has { mode, nx, reserved, machine_check }
 }

@@ -1,0 +1,290 @@
+//! Failures on purpose, and what the kernel reports of them: one boot each, because a report is the end.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::BOOT;
+use crate::check::ready_line;
+use crate::qemu::Machine;
+use crate::row::{Kernel, Mode, Row};
+
+/// How long a report may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// QEMU's exit status when the kernel tells isa-debug-exit 0x11.
+const FAILED: i32 = 0x11 << 1 | 1;
+
+/// Everything that can fail: what `fault` offers at the prompt, and what comes from outside by QEMU's monitor.
+pub const ALL: [&str; 13] = [
+    "null",
+    "text",
+    "data",
+    "stack",
+    "reserved",
+    "divide",
+    "opcode",
+    "double",
+    "canonical",
+    "panic",
+    "twice",
+    NMI,
+    MACHINE_CHECK,
+];
+
+/// What not every CPU of a mode has, or objects to.
+pub const OPTIONAL: [&str; 3] = ["data", "reserved", "canonical"];
+
+const NMI: &str = "nmi";
+const MACHINE_CHECK: &str = "mce";
+
+/// What the CPU objects to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Has {
+    pub mode: Mode,
+    /// NX: executing data is a fault.
+    pub nx: bool,
+    /// Entries with reserved bits.
+    pub reserved: bool,
+    /// Machine checks that QEMU can raise.
+    pub machine_check: bool,
+}
+
+/// What comes of a kind.
+#[derive(Default)]
+struct Expected {
+    /// The words after `panic: `, an address between the two.
+    message: (&'static str, String),
+    /// Where it happened: a function, or a file.
+    place: &'static str,
+    /// The last line of the walk of the address, if there is one.
+    walk: Option<&'static str>,
+    /// Who has to be among the callers.
+    caller: &'static str,
+}
+
+/// Tries `kinds`, each on a machine of its own, or one after the other where the kernel goes on.
+pub fn check(row: &Row, iso: &Path, folder: &Path, has: &Has, kinds: &[&str]) -> Result<String, String> {
+    let mut running = None;
+    let (mut reported, mut passed) = (0, 0);
+    for kind in kinds.iter().copied().filter(|kind| *kind != MACHINE_CHECK || has.machine_check) {
+        let wrong = |error: String| format!("fault {kind}: {error}");
+        let mut machine = match running.take() {
+            Some(machine) => machine,
+            None => start(row, iso, folder, has).map_err(wrong)?,
+        };
+        if let Some(sentence) = goes_on(kind, has) {
+            let answer = machine.command(&format!("fault {kind}"), PATIENCE).map_err(wrong)?;
+            if !answer.lines().any(|line| line == format!("fault {kind}: {sentence}")) {
+                return Err(wrong(format!("'{sentence}' was expected, not {answer}")));
+            }
+            running = Some(machine);
+            passed += 1;
+            continue;
+        }
+        let from = machine.position();
+        match kind {
+            NMI => machine.send_monitor("nmi"),
+            // Processor 0, bank 1: valid, uncorrected, enabled, context corrupt; restart possible, in progress.
+            MACHINE_CHECK => machine.send_monitor("mce 0 1 0xb200000000000000 5 0 0"),
+            kind => machine.type_keys(&format!("fault {kind}\r")),
+        }
+        .map_err(wrong)?;
+        let text = machine.rest(from, PATIENCE).map_err(wrong)?;
+        let status = machine.exit_status(PATIENCE).map_err(wrong)?;
+        report(&text, row.kernel, has.mode, &expected(kind, row.kernel, has.mode)?)
+            .and_then(|()| if status == FAILED { Ok(()) } else { Err(format!("QEMU's exit status is {status}")) })
+            .map_err(|error| wrong(format!("{error}: {text}")))?;
+        reported += 1;
+    }
+    let mut machine = match running {
+        Some(machine) => machine,
+        None => start(row, iso, folder, has)?,
+    };
+    let answer = machine.command("fault xyzzy", PATIENCE)?;
+    let prompt = ALL.iter().filter(|kind| ![NMI, MACHINE_CHECK].contains(kind));
+    if !answer.starts_with("fault: 'xyzzy' is no kind; there are") || !prompt.clone().all(|kind| answer.contains(kind))
+    {
+        return Err(format!("a wrong kind is answered by {answer}"));
+    }
+    Ok(format!("{reported} reports, {passed} in words"))
+}
+
+/// Boots as far as the prompt.
+fn start(row: &Row, iso: &Path, folder: &Path, has: &Has) -> Result<Machine, String> {
+    let machine = Machine::start(row, iso, folder)?;
+    let text = machine.wait_for("\nstrata> ", 0, BOOT)?;
+    let ready = text.lines().find(|line| line.starts_with("ready: ")).ok_or("no ready line")?;
+    let mode = has.mode.name();
+    match ready_line(ready).get("mode") {
+        Some(name) if *name == mode => Ok(machine),
+        _ => Err(format!("the mode is not {mode}: {ready}")),
+    }
+}
+
+/// The sentence of a kind that is no fault there.
+fn goes_on(kind: &str, has: &Has) -> Option<&'static str> {
+    match kind {
+        "data" if !has.nx => Some("this CPU lets data be executed: no NX"),
+        "reserved" if !has.reserved => {
+            Some("there is none: without large pages no bit of this mode's entries is reserved")
+        }
+        "canonical" if has.mode.va_bits() == 32 => {
+            Some("there is none: a 32-bit CPU has no address that is not canonical")
+        }
+        _ => None,
+    }
+}
+
+fn expected(kind: &str, kernel: Kernel, mode: Mode) -> Result<Expected, String> {
+    let word = if kernel == Kernel::I686 { 4 } else { 8 };
+    let plain = |message: &'static str, place: &'static str| Expected {
+        message: (message, String::new()),
+        place,
+        walk: None,
+        caller: " boot_main+",
+    };
+    let page = |did: &'static str, why: &str, place: &'static str, walk: &'static str| Expected {
+        message: (did, format!(", but {why}")),
+        walk: Some(walk),
+        ..plain(did, place)
+    };
+    Ok(match kind {
+        "null" => page(
+            "page fault: the kernel read 0x0",
+            "nothing is mapped there (error code 0x0)",
+            " arch::fault::read+",
+            "  nothing",
+        ),
+        "text" => page(
+            "page fault: the kernel wrote to 0x",
+            "it has no right to (error code 0x3)",
+            " arch::fault::write_text+",
+            ", r-x-",
+        ),
+        "data" => Expected {
+            caller: " arch::fault::execute_data+",
+            ..page(
+                "page fault: the kernel executed 0x",
+                "it has no right to (error code 0x11)",
+                " no symbol for ",
+                ", rw--",
+            )
+        },
+        // Whether P is set in the error code is not the same on all of them.
+        "reserved" => page(
+            "page fault: the kernel read 0x40000000",
+            "an entry on the way has a reserved bit set (error code 0x",
+            " arch::fault::read+",
+            "  page at 0x0, r",
+        ),
+        "stack" => Expected {
+            message: ("stack overflow: 0x", " lies in the guard page below the kernel's stack".into()),
+            walk: Some("  nothing"),
+            caller: " arch::fault::deeper+",
+            ..plain("", " arch::fault::deeper+")
+        },
+        "double" => Expected {
+            message: (
+                "double fault, error code 0x0: an exception could not be delivered; the last page fault was about 0x",
+                format!("{:x}", 16 - word),
+            ),
+            walk: Some("  nothing"),
+            ..plain("", " arch::fault::double_fault+")
+        },
+        "divide" => plain("divide error, error code 0x0", " arch::fault::divide+"),
+        "opcode" => plain("invalid opcode, error code 0x0", " arch::fault::invalid_opcode+"),
+        "canonical" => Expected {
+            message: (
+                "general protection, error code 0x0: r",
+                format!("holds {:#x}, which is not canonical in {}", 1u64 << (mode.va_bits() - 1), mode.name()),
+            ),
+            ..plain("", " arch::fault::read+")
+        },
+        "panic" => plain("on purpose", " kernel/src/fault.rs:"),
+        "twice" => Expected {
+            caller: "",
+            ..plain("inside the report of a panic: the message of a panic fails, on purpose", " kernel/src/fault.rs:")
+        },
+        NMI => plain("non-maskable interrupt, error code 0x0", " 0x"),
+        MACHINE_CHECK => plain("machine check, error code 0x0", " 0x"),
+        kind => return Err(format!("'{kind}' is no kind")),
+    })
+}
+
+/// Holds the report in `text` against what has to be in it.
+fn report(text: &str, kernel: Kernel, mode: Mode, expected: &Expected) -> Result<(), String> {
+    let (begin, end) = &expected.message;
+    let is_message = |line: &&str| line.starts_with("panic: ") && line[7..].starts_with(begin) && line.contains(end);
+    let message = text.lines().find(is_message).ok_or(format!("no line 'panic: {begin}...{end}...'"))?;
+    let behind: Vec<&str> = text.lines().skip_while(|line| *line != message).skip(1).collect();
+    let place = behind.first().copied().unwrap_or_default();
+    if !place.starts_with("  at ") || !place.contains(expected.place) {
+        return Err(format!("the place is '{place}', not in{}", expected.place));
+    }
+    let by_cpu = place.starts_with("  at 0x");
+    let names: &[&str] = match kernel {
+        Kernel::I686 => &["eip ", "esp ", "ebp ", "cr2 ", "eax ", "edi ", "cs 8", "eflags "],
+        Kernel::X86_64 => &["rip ", "rsp ", "rbp ", "cr2 ", "rax ", "r15 ", "cs 8", "rflags "],
+    };
+    if let Some(name) = names.iter().find(|name| by_cpu && !behind.iter().any(|line| line.contains(*name))) {
+        return Err(format!("the register '{name}' is not shown"));
+    }
+    if let Some(end) = expected.walk {
+        walk(message, &behind, mode, end)?;
+    }
+    let callers: Vec<&&str> = behind.iter().skip_while(|line| **line != "called from:").skip(1).collect();
+    if !expected.caller.is_empty() && !callers.iter().any(|line| line.contains(expected.caller)) {
+        return Err(format!("{} is not among those who called", expected.caller));
+    }
+    Ok(())
+}
+
+/// The address in the message is the one in CR2 and the one that is walked, level by level, as far as `end`.
+fn walk(message: &str, behind: &[&str], mode: Mode, end: &str) -> Result<(), String> {
+    // The last number but the error code.
+    let numbers = message.split("(error code").next().into_iter().flat_map(str::split_whitespace);
+    let mut address = numbers.filter_map(|word| word.strip_prefix("0x")).map(|word| word.trim_end_matches([',', ':']));
+    let address = address.next_back().ok_or("no address")?;
+    let width = if mode.va_bits() == 32 { 8 } else { 16 };
+    if !behind.iter().any(|line| line.contains(&format!("cr2 {address:0>width$}"))) {
+        return Err(format!("CR2 does not hold {address}"));
+    }
+    let heading = format!("the way to 0x{address} in {}:", mode.name());
+    let steps: Vec<&&str> = behind
+        .iter()
+        .skip_while(|line| **line != heading)
+        .skip(1)
+        .take_while(|line| line.starts_with("  level "))
+        .collect();
+    let levels = (1..=mode.levels()).rev();
+    let in_order = steps.iter().zip(levels).all(|(line, level)| line.starts_with(&format!("  level {level} at 0x")));
+    match steps.last() {
+        Some(last) if in_order && last.contains(end) => Ok(()),
+        last => Err(format!("the walk of {address} ends with {last:?}, not with '{end}'")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{expected, report};
+    use crate::row::{Kernel, Mode};
+
+    const NULL: &str = "fault null\n\npanic: page fault: the kernel read 0x0, but nothing is mapped there (error code 0x0)\n  \
+        at 0xc0 arch::fault::read+0x4\neip 00000001  esp 00000002  ebp 00000003  cr2 00000000\neax 00000000\nedi 0\n\
+        cs 8  eflags 200286\nthe way to 0x0 in pml2:\n  level 2 at 0x3fc0000: 0x0  nothing\ncalled from:\n   \
+        0: 0xc1 boot_main+0x1\n";
+
+    #[test]
+    fn a_report_needs_all_its_parts() {
+        let check = |text: &str| {
+            let expected = expected("null", Kernel::I686, Mode::Pml2)?;
+            report(text, Kernel::I686, Mode::Pml2, &expected)
+        };
+        assert_eq!(check(NULL), Ok(()));
+        for part in
+            ["panic:", "read 0x0", "arch::fault::", "eax ", "cr2 00000000", "way to", "level 2", "nothing\n", "boot_"]
+        {
+            assert!(check(&NULL.replace(part, "")).is_err(), "{part}");
+        }
+    }
+}
