@@ -54,6 +54,10 @@ mutants *TITLES:
 test-bochs: iso
     tools/test-bochs
 
+# Fuzz one target, or all, so many seconds each; what a finding is made of goes to build/fuzz/findings
+fuzz TARGET="all" SECONDS="600":
+    tools/fuzz {{TARGET}} {{SECONDS}}
+
 # Measure what the design promises about speed
 bench:
     tools/bench

@@ -249,4 +249,7 @@ fn a_claim_makes_no_ram() {
     let (module, reserved) = (Some(Kind::Module), Some(Kind::Reserved));
     assert_eq!(kinds, [None, None, module, module, reserved, reserved, module, module, None]);
     assert_eq!(map.claim(PhysAddr(u64::MAX - 5), 100, Kind::Module), 5, "past everything that can be addressed");
+    let before: Vec<Region> = map.iter().copied().collect();
+    assert_eq!(map.claim(PhysAddr(0x1C800), 0, Kind::Module), 0);
+    assert_eq!(map.iter().copied().collect::<Vec<_>>(), before, "a file without bytes is on no page");
 }

@@ -79,6 +79,10 @@ impl<'a> MemoryMap<'a> {
     /// Says what the RAM among the `bytes` bytes from `start` on holds, rounded outwards to whole pages. Unlike
     /// [`insert`](Self::insert) it makes no RAM where the map has none. Returns how many bytes of the pages are no RAM.
     pub fn claim(&mut self, start: PhysAddr, bytes: u64, kind: Kind) -> u64 {
+        if bytes == 0 {
+            // Rounded outwards, nothing would be a page.
+            return 0;
+        }
         let claimed = start.0.saturating_add(bytes);
         let mut outside = claimed.saturating_sub(start.0.max(self.limit));
         let end = claimed.min(self.limit).next_multiple_of(PAGE_SIZE);
