@@ -2,7 +2,7 @@
 
 use arch::{cpu, fault, interrupts, keyboard, mode, power, receive, screen, serial, timer, tlb};
 use kernel::{CpuFacts, Fault, Input, Platform, Registers};
-use mm::{KernelMap, MapError, Memory, Mmu};
+use mm::{Cache, KernelMap, MapError, Memory, Mmu, PhysAddr, Width};
 
 use crate::heap;
 
@@ -94,6 +94,20 @@ impl Platform for Pc {
             Fault::Opcode => fault::invalid_opcode(),
             Fault::Double => fault::double_fault(),
         }
+    }
+
+    fn poke(
+        &self,
+        map: &mut KernelMap,
+        memory: &mut Memory,
+        at: PhysAddr,
+        cache: Cache,
+        width: Width,
+        value: u64,
+    ) -> Result<(), MapError> {
+        // SAFETY: the kernel asks for memory that nobody has, or passes on what a person insists on who was told what it is;
+        // that this may break the kernel is then what was asked for.
+        unsafe { map.poke(memory, &MMU, at, cache, width, value) }
     }
 
     fn reboot(&self) -> ! {

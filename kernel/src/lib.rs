@@ -21,6 +21,7 @@ mod fault;
 pub mod log;
 mod machine;
 mod pager;
+mod peek;
 mod platform;
 mod prompt;
 mod selftest;

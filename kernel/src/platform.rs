@@ -1,6 +1,6 @@
 //! What the kernel asks of the machine it runs on.
 
-use mm::{KernelMap, MapError, Memory, Mmu, VirtAddr};
+use mm::{Cache, KernelMap, MapError, Memory, Mmu, PhysAddr, VirtAddr, Width};
 
 /// The machine below the kernel. `boot` implements it with `arch`; the kernel itself never sees either.
 pub trait Platform: Sync {
@@ -40,6 +40,21 @@ pub trait Platform: Sync {
 
     /// Does what the CPU does not allow. Returns if this one does, or if there is no such thing on it.
     fn fault(&self, fault: Fault);
+
+    /// Writes the low bytes of `value` to physical memory. The kernel asks only for what nobody has, and for what the
+    /// person at the prompt insists on, who may break anything by it.
+    ///
+    /// # Errors
+    /// As [`KernelMap::poke`].
+    fn poke(
+        &self,
+        map: &mut KernelMap,
+        memory: &mut Memory,
+        at: PhysAddr,
+        cache: Cache,
+        width: Width,
+        value: u64,
+    ) -> Result<(), MapError>;
 
     /// Restarts the machine.
     fn reboot(&self) -> !;

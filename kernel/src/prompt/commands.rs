@@ -6,7 +6,7 @@ use mm::VirtAddr;
 
 use super::{usage, words};
 use crate::console::Console;
-use crate::{Machine, atlas, audit, fault, log, selftest, show};
+use crate::{Machine, atlas, audit, fault, log, peek, selftest, show};
 
 /// One command.
 struct Command {
@@ -33,7 +33,7 @@ enum Choices {
     Words(&'static [&'static [&'static str]]),
 }
 
-const COMMANDS: [Command; 15] = [
+const COMMANDS: [Command; 17] = [
     Command {
         name: "help",
         arguments: "[COMMAND]",
@@ -169,6 +169,25 @@ const COMMANDS: [Command; 15] = [
         run: |console, machine, words| fault::run(console, machine, words.first().copied()),
     },
     Command {
+        name: "peek",
+        arguments: "[phys|virt] ADDR [COUNT] [WIDTH] [force]",
+        does: "Shows memory: COUNT bytes (64) from ADDR on in words of WIDTH bytes (1).",
+        example: ("peek phys 0x101000 16 4", "0x00101000: 006a006a 000ff0e9 801f0f00 00000000  |j.j.............|"),
+        choices: Choices::Words(&[&SPACES, &[], FORCE, FORCE, FORCE]),
+        run: peek::peek,
+    },
+    Command {
+        name: "poke",
+        arguments: "[phys|virt] ADDR VALUE [WIDTH] [force]",
+        does: "Writes VALUE, WIDTH bytes of it (1), to memory that nobody has; to any with 'force'.",
+        example: (
+            "poke virt 0xffffffff80101000 0x90",
+            "poke: 0xffffffff80101000: mapped read-only; 'force' behind it insists",
+        ),
+        choices: Choices::Words(&[&SPACES, &[], FORCE, FORCE, FORCE]),
+        run: peek::poke,
+    },
+    Command {
         name: "cmdline",
         arguments: "",
         does: "Shows the command line and who handed it over.",
@@ -220,6 +239,10 @@ const NAMES: [&str; COMMANDS.len()] = {
     names
 };
 
+/// The kinds of address, and what insists.
+const SPACES: [&str; 2] = ["phys", "virt"];
+const FORCE: &[&str] = &["force"];
+
 /// The log's levels.
 const LEVELS: [&str; log::LEVELS.len()] = {
     let mut names = [""; log::LEVELS.len()];
@@ -247,7 +270,7 @@ pub fn choices(line: &str, index: usize) -> &'static [&'static str] {
 const BROWSE: &str = "keys";
 
 /// As many words as the longest command has, its name included.
-const MOST_WORDS: usize = 3;
+const MOST_WORDS: usize = 6;
 
 /// Does what `line` says, or says what is wrong with it.
 pub fn answer(console: &mut Console, machine: &mut Machine, line: &str) -> fmt::Result {

@@ -6,7 +6,7 @@ mod history;
 pub(crate) mod keys;
 mod line;
 mod usage;
-mod words;
+pub mod words;
 
 use core::fmt::{self, Write};
 

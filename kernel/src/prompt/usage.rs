@@ -16,8 +16,8 @@ pub enum Misuse<'a> {
 /// # Errors
 /// The first argument that is missing, or the first word that is too much.
 pub fn check<'a>(takes: &'static str, given: &[&'a str]) -> Result<(), Misuse<'a>> {
-    let mut wanted = takes.split_ascii_whitespace().skip(given.len());
-    if let Some(name) = wanted.next().filter(|name| !name.starts_with('[')) {
+    let mut needed = takes.split_ascii_whitespace().filter(|name| !name.starts_with('['));
+    if let Some(name) = needed.nth(given.len()) {
         return Err(Misuse::Missing(name));
     }
     match given.get(takes.split_ascii_whitespace().count()) {
@@ -47,6 +47,8 @@ mod tests {
         assert_eq!(check("ADDR", &["1"]), Ok(()));
         assert_eq!(check("ADDR [COUNT]", &["1"]), Ok(()));
         assert_eq!(check("[NAME]", &[]), Ok(()));
+        assert_eq!(check("[phys|virt] ADDR", &["1"]), Ok(()), "what may be left out can come first");
+        assert_eq!(check("[phys|virt] ADDR", &[]), Err(Misuse::Missing("ADDR")));
     }
 
     #[test]

@@ -6,9 +6,11 @@
 
 mod area;
 mod look;
+mod physical;
 mod user;
 
 use area::Area;
+pub use physical::Width;
 
 use crate::{Frame, FrameRun, Layout, MapError, MapRequest, Memory, Mmu};
 use crate::{PAGE_SHIFT, PageFlags, PageMap, PageRange, Paging, Rights, VirtAddr, Window};

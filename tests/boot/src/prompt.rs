@@ -12,7 +12,7 @@ const PASTED: usize = 200;
 const LINES: usize = 50;
 
 /// What is typed, and what has to be in the answer.
-const TYPED: [(&str, &str); 17] = [
+const TYPED: [(&str, &str); 30] = [
     ("vrsion\x01\x1b[Ce", "Strata "),
     ("rsion\x1b[Hve", "Strata "),
     ("xversion\x1b[1~\x1b[3~", "Strata "),
@@ -31,6 +31,20 @@ const TYPED: [(&str, &str); 17] = [
     ("log war\t", "log: "),
     ("log  kernel.of.the.moon", "log: 0 of "),
     ("log info strata", "info   Strata "),
+    // Memory: the kernel's first bytes, and what is not touched unasked. The image begins at 1 MiB, its text a page later.
+    ("peek phys 0x101000 16 4", "0x00101000: "),
+    ("peek 0", "peek: 0x0: not mapped"),
+    ("peek phys 0xb8000 16", "peek: 0xb8000: no RAM, and an access may have an effect; 'force' behind it insists"),
+    ("pe\tp\t0xb8000 2 2 fo\t", "0x000b8000: 07"),
+    ("poke phys 0x2000000 0x12345678 4", "poke: 0x2000000: 0x12345678 written"),
+    ("peek phys 0x2000000 8", "0x02000000: 78 56 34 12 "),
+    ("poke phys 0x101000 0", "poke: 0x101000: kept for the kernel image; 'force' behind it insists"),
+    ("poke phys 0xb8000 0x41", "poke: 0xb8000: no RAM"),
+    ("poke phys 0x4000000000000 0 1 force", "poke: 0x4000000000000: a frame lies beyond the physical address width"),
+    ("poke phys 0x2000001 0 4", "poke: the address is no multiple of 4"),
+    ("poke phys 0x2000000 256", "poke: the value does not fit"),
+    ("poke phys 0x2000000", "poke: VALUE is missing"),
+    ("peek phys 0 4097", "peek: COUNT is 4096 bytes at most"),
 ];
 
 /// Tries everything, and says what.
@@ -42,10 +56,12 @@ pub fn check(machine: &mut Machine) -> Result<String, String> {
         }
     }
     says(machine, "given up\x03", "given up^C\r\nstrata> ")?;
-    says(machine, "p\t", "p\r\npaging  poweroff\r\nstrata> p")?;
-    says(machine, "\x0c", "\x1b[H\x1b[2Jstrata> p")?;
-    says(machine, "\x15", "\x08 \x08")?;
+    says(machine, "po\t", "po\r\npoke  poweroff\r\nstrata> po")?;
+    says(machine, "\x0c", "\x1b[H\x1b[2Jstrata> po")?;
+    says(machine, "\x15", "\x08\x08  \x08\x08")?;
     log(machine)?;
+    page_table(machine)?;
+    pager(machine)?;
     paste(machine)?;
     Ok(format!("{} characters pasted", PASTED * LINES))
 }
@@ -72,6 +88,57 @@ fn log(machine: &mut Machine) -> Result<(), String> {
         return Err(format!("the log does not count right: {all}{some}"));
     }
     Ok(())
+}
+
+/// The live root is not written to unasked, and neither is text by the address at which it runs.
+fn page_table(machine: &mut Machine) -> Result<(), String> {
+    let maps = machine.command("maps", PATIENCE)?;
+    let field = |name: &str, place: fn(&str) -> Option<&str>| {
+        maps.lines().find(|line| line.contains(name)).and_then(place).map(str::to_string).ok_or(format!("no {name}"))
+    };
+    let root = field(" self-map ", |line| line.rsplit(' ').next())?;
+    let text = field(" text ", |line| line.split('-').next())?;
+    for (command, reason) in [
+        (format!("poke phys {root} 0"), format!("poke: {root}: a page table; 'force' behind it insists")),
+        (format!("poke virt {text} 0x90"), format!("poke: {text}: mapped read-only; 'force' behind it insists")),
+    ] {
+        let answer = machine.command(&command, PATIENCE)?;
+        if answer.trim_end() != reason {
+            return Err(format!("'{command}' was answered by {answer:?}, not by {reason:?}"));
+        }
+    }
+    let audit = machine.command("audit", PATIENCE)?;
+    if audit.contains(" 0 findings") { Ok(()) } else { Err(audit) }
+}
+
+/// What is asked for on the keyboard stops after a screenful, and what is asked for on COM1 does not.
+fn pager(machine: &mut Machine) -> Result<(), String> {
+    const COMMAND: &str = "peek phys 0x101000 1024";
+    let whole = machine.command(COMMAND, PATIENCE)?;
+    if whole.lines().count() != 64 {
+        return Err(format!("{} lines of 64: {whole}", whole.lines().count()));
+    }
+    let from = machine.position();
+    // The line that was typed last comes back with the arrow key.
+    press(machine, "up")?;
+    press(machine, "ret")?;
+    let page = machine.wait_for("-- more --", from, PATIENCE)?;
+    if page.lines().count() != 1 + 24 + 1 {
+        return Err(format!("a page of {} lines: {page}", page.lines().count()));
+    }
+    let from = machine.position();
+    press(machine, "spc")?;
+    machine.wait_for("-- more --", from, PATIENCE)?;
+    let from = machine.position();
+    press(machine, "q")?;
+    machine.wait_for("strata> ", from, PATIENCE).map(|_| ())
+}
+
+/// Presses a key of the PS/2 keyboard.
+fn press(machine: &mut Machine, key: &str) -> Result<(), String> {
+    let said = machine.monitor(&format!("sendkey {key}"));
+    std::thread::sleep(Duration::from_millis(150));
+    said.map(|_| ())
 }
 
 /// Sends 10,000 characters in one go while the kernel is busy; each line of them has to be answered, in order.
