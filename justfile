@@ -44,6 +44,7 @@ test-host:
 
 # Boot the ISO on every machine of the matrix in QEMU; words after the recipe's name pick rows
 test-boot *ROWS: iso
+    tools/build-hostile
     tools/cargo run --package boot-tests --release -- {{ROWS}}
 
 # Break mm in every way on the list, one at a time, and check that the test named there notices; words pick titles

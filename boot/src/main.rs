@@ -63,6 +63,9 @@ pub unsafe extern "C" fn boot_main(_magic: u32, info: *mut u8, info_bytes: usize
         Ok(machine) => kernel::start(machine),
         Err(reason) => {
             error!("cannot start: {reason}");
+            if Options::parse(said.command_line(), |_| ()).selftest {
+                kernel::Platform::exit(&PC, false);
+            }
             arch::interrupts::halt()
         }
     }
@@ -95,6 +98,8 @@ fn bring_up(said: &'static BootInfo<'static>) -> Result<Machine, Refusal> {
 
     let mut map = read_memory_map(said, &selection);
     let mut memory = memory::take_stock(&mut map, boot_window(), &Layout::of(info)).map_err(Refusal::Memory)?;
+    #[cfg(feature = "inject")]
+    memory.frames.fail_after(options.fail_after);
     // SAFETY: the features are the CPU's own, and the stub's tables use none of the bits that this gives a meaning.
     unsafe { cpu::prepare(&features) };
     let mut tables = lift(&mut memory, &selection, &map).map_err(Refusal::Tables)?;
@@ -116,6 +121,9 @@ fn read_command_line(said: &BootInfo) -> Options {
     for complaint in said.complaints().iter() {
         warn!("boot information: {complaint}");
     }
+    if said.complaints().more() > 0 {
+        warn!("boot information: {} more things are wrong with it", said.complaints().more());
+    }
     Options::parse(said.command_line(), |word| warn!("command line: '{word}' is no option and is ignored"))
 }
 
@@ -128,7 +136,14 @@ fn read_memory_map(said: &BootInfo, selection: &Selection) -> MemoryMap<'static>
         warn!("boot information: {outside} bytes of modules or sections lie where there is no RAM");
     }
     let image = image::frames();
-    map.reserve(image.first.start(), image.end().start(), Kind::Image);
+    // It runs there, so there is RAM, and nobody else's: only what is RAM is mapped.
+    let denied = map.overrule(image.first.start(), image.end().start(), Kind::Image);
+    if denied > 0 && said.memory().next().is_some() {
+        warn!(
+            "boot information: {} KiB of the kernel's image are no RAM, says the memory map; it is wrong",
+            denied >> 10
+        );
+    }
     // The real-mode vectors and the BIOS's data, and what a null pointer would find.
     map.reserve(PhysAddr(0), PhysAddr(mm::PAGE_SIZE), Kind::Reserved);
     let bits = selection.paging.limits.phys_bits;

@@ -21,6 +21,8 @@ static MEMORY: Once<Mutex<Memory>> = Once::new();
 /// Why there is no memory to work with.
 #[derive(Clone, Copy, Debug)]
 pub enum Shortage {
+    /// The loader listed no memory.
+    NoMap,
     /// The loader listed less RAM than Strata needs, in KiB.
     TooLittle(u64),
     /// No run of RAM that can be reached this early holds the allocator's metadata, in KiB.
@@ -32,6 +34,7 @@ pub enum Shortage {
 impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
+            Shortage::NoMap => f.write_str("the loader gave no memory map, so there is no memory to work with"),
             Shortage::TooLittle(kib) => {
                 write!(f, "Strata needs 16 MiB of RAM; the memory map lists {kib} KiB that this CPU can reach")
             }
@@ -60,6 +63,9 @@ pub fn empty_map() -> MemoryMap<'static> {
 /// A [`Shortage`]; the map may then have its metadata carved out.
 pub fn take_stock(map: &mut MemoryMap<'static>, window: Window, layout: &Layout) -> Result<Memory, Shortage> {
     static RUNS: Mutex<[FrameRun; REGIONS]> = Mutex::new([FrameRun { first: Frame(0), count: 0 }; REGIONS]);
+    if map.iter().all(|region| region.kind == Kind::Image || region.end.0 <= PAGE_SIZE) {
+        return Err(Shortage::NoMap);
+    }
     if map.total_ram_kib() < LEAST_KIB {
         return Err(Shortage::TooLittle(map.total_ram_kib()));
     }

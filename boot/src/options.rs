@@ -7,6 +7,9 @@ pub struct Options {
     pub no_xpa: bool,
     /// `selftest`: run every self-test, then leave.
     pub selftest: bool,
+    /// `fail-after=N`, in test builds: refuse every request for frames after the first N of the boot.
+    #[cfg(feature = "inject")]
+    pub fail_after: Option<u64>,
 }
 
 impl Options {
@@ -19,6 +22,11 @@ impl Options {
             } else if word.eq_ignore_ascii_case("selftest") {
                 options.selftest = true;
             } else {
+                #[cfg(feature = "inject")]
+                if let Some(requests) = word.strip_prefix("fail-after=").and_then(|number| number.parse().ok()) {
+                    options.fail_after = Some(requests);
+                    continue;
+                }
                 unknown(word);
             }
         }
@@ -55,8 +63,8 @@ mod tests {
     #[test]
     fn unknown_words_are_reported_in_order_and_change_nothing() {
         let (options, unknown) = parse("quiet selftest NOXPAX ünknown selftest=1");
-        assert_eq!(options, Options { no_xpa: false, selftest: true });
+        assert_eq!(options, Options { selftest: true, ..Options::default() });
         assert_eq!(unknown, ["quiet", "NOXPAX", "ünknown", "selftest=1"]);
-        assert_eq!(parse("NOXPA selftest"), (Options { no_xpa: true, selftest: true }, vec![]));
+        assert_eq!(parse("NOXPA selftest"), (Options { no_xpa: true, selftest: true, ..Options::default() }, vec![]));
     }
 }

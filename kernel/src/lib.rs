@@ -44,6 +44,11 @@ pub fn start(mut machine: Machine) -> ! {
     audit::at_boot(&mut console, &machine);
     // A console that fails has nobody to complain to.
     let _ = ready(&mut console, &machine);
+    #[cfg(feature = "inject")]
+    {
+        let (met, refused) = machine.memory.lock().frames.fail_after(None);
+        info!("frames: {met} requests were met, {refused} refused");
+    }
     if machine.boot.selftest {
         let passed = selftest::run(&mut console, &mut machine, "").unwrap_or(false);
         machine.platform.exit(passed);
@@ -73,6 +78,7 @@ fn seen_by(memory: &Memory, run: FrameRun) -> u64 {
 /// `ram_kib` is the RAM that the kernel manages, whether it is free or not: what the loader lists as usable or as
 /// reclaimable, the kernel's image, the loader's information and the frame allocator's metadata included. Firmware's
 /// own memory, page 0, parts of pages and whatever lies beyond `pa_bits` do not count.
+#[inline(never)] // tools/bench-boot stops here.
 fn ready(console: &mut Console, machine: &Machine) -> core::fmt::Result {
     let paging = &machine.selection.paging;
     let info = &paging.routines.info;

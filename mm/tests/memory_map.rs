@@ -41,6 +41,18 @@ impl Model {
         }
     }
 
+    /// Returns how many of the pages were no RAM.
+    fn overrule(&mut self, start: u64, end: u64, kind: Kind) -> u64 {
+        let mut denied = 0;
+        let pages = (start / 4096) as usize..end.next_multiple_of(4096) as usize / 4096;
+        self.0.resize(self.0.len().max(pages.end), None);
+        for seen in &mut self.0[pages] {
+            denied += u64::from(!seen.is_some_and(Kind::is_ram));
+            *seen = Some(kind);
+        }
+        denied
+    }
+
     fn count(&self, counts: impl Fn(Kind) -> bool) -> u64 {
         self.0.iter().filter(|kind| kind.is_some_and(&counts)).count() as u64
     }
@@ -89,8 +101,13 @@ fn agrees_with_a_map_of_single_pages() {
         let mut model = Model(vec![None; universe as usize]);
         for _ in 0..regions {
             let (start, bytes, kind) = random_region(&mut rng, universe);
-            map.insert(PhysAddr(start), bytes, kind);
-            model.insert(start, bytes, kind);
+            if rng.below(8) == 0 {
+                let denied = map.overrule(PhysAddr(start), PhysAddr(start + bytes), kind);
+                assert_eq!(denied, 4096 * model.overrule(start, start + bytes, kind), "round {round}");
+            } else {
+                map.insert(PhysAddr(start), bytes, kind);
+                model.insert(start, bytes, kind);
+            }
             assert_in_order(&map);
         }
         for page in 0..universe + 2 {

@@ -105,6 +105,16 @@ impl<'a> MemoryMap<'a> {
         outside
     }
 
+    /// Says what the pages of `start .. end` hold whatever was said of them so far: for memory of which more is
+    /// known than a loader can tell, as that the kernel runs in it. Returns how many bytes of them the map took for no RAM.
+    pub fn overrule(&mut self, start: PhysAddr, end: PhysAddr, kind: Kind) -> u64 {
+        let (start, end) = (start.0 & !(PAGE_SIZE - 1), end.0.min(self.limit).next_multiple_of(PAGE_SIZE));
+        let shared = |run: FrameRun| run.end().start().0.min(end).saturating_sub(run.first.start().0.max(start));
+        let ram: u64 = self.ram_runs().map(shared).sum();
+        self.lay_where(start, end, kind, |old, new| old != new);
+        end.saturating_sub(start) - ram
+    }
+
     /// Cuts off everything that a CPU with `phys_bits` physical address bits cannot reach, now and for all that is
     /// inserted later. Returns how many bytes of usable RAM that costs.
     pub fn cut_at(&mut self, phys_bits: u32) -> u64 {
@@ -172,25 +182,30 @@ impl<'a> MemoryMap<'a> {
     }
 
     /// Makes `start .. end` (whole pages) `kind` wherever it is less restricted or nothing so far.
+    fn lay(&mut self, start: u64, end: u64, kind: Kind) {
+        self.lay_where(start, end, kind, |old, new| old < new);
+    }
+
+    /// Makes `start .. end` (whole pages) `kind` wherever it is nothing so far, or of a kind that `yields` to it.
     ///
     /// It goes from one stretch where `kind` wins to the next. In such a stretch every region gives way; what
     /// sticks out of the stretch at either end remains. Each step looks for its place anew, because room for a
     /// piece may have to be made anywhere in the array.
-    fn lay(&mut self, start: u64, end: u64, kind: Kind) {
+    fn lay_where(&mut self, start: u64, end: u64, kind: Kind, yields: fn(Kind, Kind) -> bool) {
         let mut at = start;
         while at < end {
             let regions = &self.storage[..self.used];
             let mut first = regions.partition_point(|region| region.end.0 <= at);
             if let Some(region) = regions.get(first)
                 && region.start.0 <= at
-                && region.kind >= kind
+                && !yields(region.kind, kind)
             {
                 at = region.end.0;
                 continue;
             }
             // The regions first .. last give way.
             let here = regions[first..].iter().take_while(|region| region.start.0 < end);
-            let mut last = first + here.take_while(|region| region.kind < kind).count();
+            let mut last = first + here.take_while(|region| yields(region.kind, kind)).count();
             let stretch = regions.get(last).map_or(end, |region| region.start.0.min(end));
 
             let mut middle = Region { start: PhysAddr(at), end: PhysAddr(stretch), kind };

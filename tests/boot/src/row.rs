@@ -22,6 +22,8 @@ pub struct Row {
     pub ram_mib: u64,
     /// Whether the prompt is tried key by key.
     pub prompt: bool,
+    /// Commands to type at the prompt, and a part of the answer to each.
+    pub asks: Vec<(&'static str, &'static str)>,
     /// A command to type on the PS/2 keyboard, and a part of its answer.
     pub keyboard: Option<(&'static str, &'static str)>,
 }
@@ -45,6 +47,8 @@ pub enum Firmware {
 pub enum Start {
     /// By an ISO whose menu starts one entry by itself: the row's kernel with these options.
     Options { no_xpa: bool, more: &'static str },
+    /// By the hostile loader, in the case of this name, with these options.
+    Hostile { case: &'static str, options: &'static str },
     /// By the real menu, waiting for its default or (by its id) walking to an entry.
     Menu(&'static str),
 }
@@ -100,6 +104,7 @@ impl Row {
             says: Vec::new(),
             ram_mib: 0,
             prompt: false,
+            asks: Vec::new(),
             keyboard: None,
         }
     }
@@ -131,6 +136,16 @@ impl Row {
 
     pub fn options(mut self, more: &'static str) -> Self {
         self.start = Start::Options { no_xpa: false, more };
+        self
+    }
+
+    pub fn hostile(mut self, case: &'static str, options: &'static str) -> Self {
+        self.start = Start::Hostile { case, options };
+        self
+    }
+
+    pub fn asks(mut self, command: &'static str, answer: &'static str) -> Self {
+        self.asks.push((command, answer));
         self
     }
 

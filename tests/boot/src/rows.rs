@@ -1,6 +1,7 @@
 //! The matrix, as data: to add a machine is to add a line.
 
 use crate::faults::Has;
+use crate::hostile;
 use crate::row::Firmware::{UefiIa32, UefiX64};
 use crate::row::Mode::{Pml2, Pml3, Pml4, Pml5};
 use crate::row::Xpa::{Off, On, Unsupported};
@@ -8,6 +9,12 @@ use crate::row::{Expect, Mode, Row, i686, x86_64};
 
 /// Every machine, and what has to come up on it.
 pub fn rows() -> Vec<Row> {
+    let mut rows = machines();
+    rows.extend(hostile::rows());
+    rows
+}
+
+fn machines() -> Vec<Row> {
     vec![
         // The i686 kernel on CPUs with two levels only.
         i686("486 without PSE", "486,-pse", "64M").ready(Pml2, Unsupported, false, 32),

@@ -1,0 +1,36 @@
+//! Failure on purpose, in test builds: the feature `inject`.
+//!
+//! Whoever asks for frames has to cope with getting none, at every single request. To see that it does, requests are
+//! counted here, and from a given one on each is refused as if nothing were free.
+
+use super::Frames;
+
+/// How many requests are still met, and what became of the others.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Injector {
+    /// `None`: all.
+    left: Option<u64>,
+    met: u64,
+    refused: u64,
+}
+
+impl Injector {
+    /// Counts a request; tells whether it is to be refused.
+    pub fn refuses(&mut self) -> bool {
+        let refuses = self.left == Some(0);
+        self.left = self.left.map(|left| left.saturating_sub(1));
+        self.met += u64::from(!refuses);
+        self.refused += u64::from(refuses);
+        refuses
+    }
+}
+
+impl Frames {
+    /// Refuses every request from now on but the next `requests`; none any more if there is no number.
+    ///
+    /// Returns how many requests were met since this was called last, and how many were refused.
+    pub fn fail_after(&mut self, requests: Option<u64>) -> (u64, u64) {
+        let before = core::mem::replace(&mut self.injector, Injector { left: requests, ..Injector::default() });
+        (before.met, before.refused)
+    }
+}

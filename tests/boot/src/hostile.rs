@@ -1,0 +1,83 @@
+//! Boot information as no loader should write it, handed to the real kernel: one row a case.
+//!
+//! The loader is `tests/hostile`, whose `cases` say what each case spoils. Here stands what has to come of it: the sentence
+//! about it, and the prompt with nothing wrong in the tables; or, where the kernel truly cannot go on, why.
+
+use crate::row::Mode::{Pml2, Pml3, Pml4, Pml5};
+use crate::row::Xpa::{Off, On, Unsupported};
+use crate::row::{Expect, Row, i686, x86_64};
+
+/// A kernel on the machine on which it picks the mode that its number of levels names.
+fn on(levels: u32, name: &'static str, case: &'static str, options: &'static str) -> Row {
+    let row = match levels {
+        2 => i686(name, "486", "128M").ready(Pml2, Unsupported, false, 32),
+        3 => i686(name, "pentium3", "128M").ready(Pml3, On, false, 36),
+        4 => x86_64(name, "qemu64", "128M").ready(Pml4, Unsupported, true, 40),
+        _ => x86_64(name, "max", "128M").ready(Pml5, On, true, 40),
+    };
+    row.hostile(case, options).asks("audit", " 0 findings")
+}
+
+/// The rows.
+pub fn rows() -> Vec<Row> {
+    let stops = |row: Row, why| row.expect(Expect::Refuses(why));
+    vec![
+        on(5, "hostile: nothing wrong", "nothing-wrong", "a-word").asks("cmdline", "command line: a-word"),
+        on(2, "hostile: a tag is cut off at the end", "tag-cut", "")
+            .says("tag 9 (ELF sections)")
+            .says("says it has 4096 bytes; it and all behind it is lost"),
+        on(4, "hostile: a tag of size 0", "tag-of-size-0", "")
+            .says("tag 3 (module)")
+            .says("says it has 0 bytes; it and all behind it is lost"),
+        on(3, "hostile: tags overlap", "tags-overlap", "").says("it and all behind it is lost"),
+        on(5, "hostile: tags out of order", "tags-unordered", "NOXPA").ready(Pml4, Off, true, 40),
+        on(2, "hostile: two memory maps", "map-twice", "").says("tag 6 (memory map) is there twice; the first counts"),
+        on(3, "hostile: no end tag", "no-end", "").says("the boot information has no end tag"),
+        stops(on(4, "hostile: no memory map", "no-map", ""), "cannot start: the loader gave no memory map"),
+        stops(on(2, "hostile: no memory map, i686", "no-map", ""), "cannot start: the loader gave no memory map"),
+        on(5, "hostile: areas overlap", "areas-overlap", "")
+            .asks("mem", "0x000003000000-0x00000307ffff         512 KiB  reserved")
+            .asks("mem", "0x000003080000-0x00000317ffff        1024 KiB  bad")
+            .asks("mem", "0x0000000f0000-0x0000000fffff          64 KiB  reserved"),
+        on(2, "hostile: areas not of whole pages", "areas-unaligned", "")
+            .asks("mem", "0x000003002000-0x000003004fff          12 KiB  reserved"),
+        on(5, "hostile: areas wrap past 2^64", "areas-wrap", "")
+            .says("2 regions reach beyond what any CPU can address"),
+        on(3, "hostile: areas wrap past 2^64, i686", "areas-wrap", "")
+            .says("2 regions reach beyond what any CPU can address"),
+        on(4, "hostile: areas of length 0", "areas-empty", "").ram_mib(127),
+        on(3, "hostile: areas unsorted", "areas-unsorted", "")
+            .asks("mem", "0x000003000000-0x000003000fff           4 KiB  bad"),
+        on(2, "hostile: 1,000 areas more", "areas-by-the-thousand", "")
+            .asks("mem", "0x0000037ce000-0x0000037cefff           4 KiB  bad"),
+        on(5, "hostile: 1,000 areas more, x86_64", "areas-by-the-thousand", "")
+            .asks("mem", "0x0000037ce000-0x0000037cefff           4 KiB  bad"),
+        stops(on(5, "hostile: entries smaller than known", "entries-too-small", ""), "cannot start: ")
+            .says("tag 6 (memory map) is malformed and ignored"),
+        on(4, "hostile: entries larger than known", "entries-larger", "").ram_mib(127),
+        on(5, "hostile: a command line of 64 KiB", "command-line-of-64-kib", "").ready(Pml4, Off, true, 40),
+        on(3, "hostile: a command line of 64 KiB, i686", "command-line-of-64-kib", "").ready(Pml2, Off, false, 32),
+        on(5, "hostile: a command line that is no UTF-8", "command-line-no-utf8", "")
+            .ready(Pml4, Off, true, 40)
+            .says("the text of tag 1 (command line) is not UTF-8"),
+        on(2, "hostile: an empty command line", "command-line-empty", ""),
+        on(4, "hostile: no command line", "no-command-line", ""),
+        on(3, "hostile: ELF sections outside RAM", "sections-outside", "")
+            .says("bytes of modules or sections lie where there is no RAM")
+            .says("the symbol table is not where the loader says it is"),
+        on(5, "hostile: ELF sections outside RAM, x86_64", "sections-outside", "")
+            .says("bytes of modules or sections lie where there is no RAM")
+            .says("the symbol table is not where the loader says it is"),
+        on(4, "hostile: a module that ends before it begins", "module-backward", "")
+            .says("a module from 0x3100000 to 0x3000000 ends before it begins and is ignored"),
+        on(3, "hostile: 40 things wrong", "complaints-by-the-dozen", "").says("24 more things are wrong with it"),
+        on(2, "hostile: a size of 4 GiB", "size-of-4-gib", "")
+            .says("the boot information has 4294967288 bytes; only the"),
+        on(5, "hostile: a block that is not aligned", "block-unaligned", ""),
+        on(2, "hostile: the image counts as reserved", "image-reserved", "").says("of the kernel's image are no RAM"),
+        on(4, "hostile: the image counts as reserved, x86_64", "image-reserved", "")
+            .says("of the kernel's image are no RAM"),
+        stops(on(2, "hostile: a wrong magic number", "magic-wrong", ""), "not started by a multiboot2 loader"),
+        stops(on(5, "hostile: a wrong magic number, x86_64", "magic-wrong", ""), "not started by a multiboot2 loader"),
+    ]
+}

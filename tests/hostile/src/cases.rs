@@ -1,0 +1,131 @@
+//! The cases: what can be wrong with boot information, each by a name for the command line.
+//!
+//! Memory from 48 MiB on is spoilt at will: nothing lies there but what the kernel puts there.
+
+use crate::MAGIC;
+use crate::block::Block;
+use crate::given::{Area, Given};
+
+/// Builds the boot information; returns the magic number to hand over with it.
+type Build = fn(&mut Block, &Given) -> u32;
+
+const MIB: u64 = 1 << 20;
+
+/// Types of areas (Multiboot2 Specification 2.0, 3.6.8); 2 is one of those that are not assigned, and so reserved.
+const USABLE: u32 = 1;
+const RESERVED: u32 = 2;
+const BAD: u32 = 5;
+
+/// All cases.
+pub const CASES: [(&str, Build); 27] = [
+    ("nothing-wrong", |block, given| start(block, given).sections(given.kernel, 0).done()),
+    ("tag-cut", |block, given| {
+        start(block, given).tag_of_size(9, 4096, &[0; 24]).without_end();
+        MAGIC
+    }),
+    ("tag-of-size-0", |block, given| start(block, given).tag_of_size(3, 0, &[]).sections(given.kernel, 0).done()),
+    // Of the section headers' tag only the content is left, which makes no tags.
+    ("tags-overlap", |block, given| start(block, given).tag_of_size(12, 24, &[0; 8]).sections(given.kernel, 0).done()),
+    ("tags-unordered", |block, given| {
+        block.sections(given.kernel, 0).memory_map(areas(given)).loader().command_line(given.words().1).done()
+    }),
+    ("map-twice", |block, given| start(block, given).memory_map([Area(0, 1 << 32, RESERVED)].into_iter()).done()),
+    ("no-end", |block, given| {
+        start(block, given).without_end();
+        MAGIC
+    }),
+    ("no-map", |block, given| block.command_line(given.words().1).loader().done()),
+    ("areas-overlap", |block, given| {
+        let more = [
+            Area(48 * MIB, MIB, RESERVED),
+            Area(48 * MIB, MIB / 4, USABLE),
+            Area(48 * MIB + MIB / 2, MIB, BAD),
+            // The BIOS, which has said that this is not usable.
+            Area(0xF_0000, 0x1_0000, USABLE),
+        ];
+        with(block, given, more.into_iter())
+    }),
+    ("areas-unaligned", |block, given| {
+        // The last byte of the third page, all of the fourth, and the first byte of the fifth.
+        with(block, given, [Area(48 * MIB + 0x2FFF, 0x1002, RESERVED)].into_iter())
+    }),
+    ("areas-wrap", |block, given| {
+        let more = [Area(0u64.wrapping_sub(0x1000), 0x1_0000, USABLE), Area(1 << 40, u64::MAX, RESERVED)];
+        with(block, given, more.into_iter())
+    }),
+    ("areas-empty", |block, given| {
+        with(block, given, [Area(48 * MIB, 0, BAD), Area(48 * MIB + 1, 0, RESERVED)].into_iter())
+    }),
+    ("areas-unsorted", |block, given| {
+        let areas = given.areas().iter().rev().copied().chain([Area(48 * MIB, 0x1000, BAD)]);
+        block.command_line(given.words().1).loader().memory_map(areas).done()
+    }),
+    ("areas-by-the-thousand", |block, given| {
+        with(block, given, (0..1000).map(|n| Area(48 * MIB + n * 0x2000, 0x1000, BAD)))
+    }),
+    ("entries-too-small", |block, given| {
+        block.command_line(given.words().1).loader().memory_map_of(16, areas(given)).done()
+    }),
+    ("entries-larger", |block, given| {
+        block.command_line(given.words().1).loader().memory_map_of(40, areas(given)).done()
+    }),
+    ("command-line-of-64-kib", |block, given| {
+        let mut text = [b' '; 64 << 10];
+        text[..1000].fill(b'x');
+        let end = text.len() - 1;
+        text[end - 5..end].copy_from_slice(b"NOXPA");
+        text[end] = 0;
+        block.tag(1, &text).loader().memory_map(areas(given)).done()
+    }),
+    ("command-line-no-utf8", |block, given| {
+        block.tag(1, b"\xFF\xFE NOXPA \xC3(\0").loader().memory_map(areas(given)).done()
+    }),
+    ("command-line-empty", |block, given| block.tag(1, &[]).loader().memory_map(areas(given)).done()),
+    ("no-command-line", |block, given| block.loader().memory_map(areas(given)).done()),
+    ("sections-outside", |block, given| start(block, given).sections(given.kernel, 0x5000_0000).done()),
+    ("module-backward", |block, given| start(block, given).tag(3, b"\x00\x00\x10\x03\x00\x00\x00\x03name\0").done()),
+    ("complaints-by-the-dozen", |block, given| {
+        start(block, given);
+        (0..40).for_each(|_| {
+            block.tag(3, &[0; 4]);
+        });
+        block.done()
+    }),
+    ("size-of-4-gib", |block, given| {
+        start(block, given).end();
+        block.says(!7);
+        MAGIC
+    }),
+    ("block-unaligned", |block, given| {
+        start(block, given).sections(given.kernel, 0).end();
+        block.shift(3);
+        MAGIC
+    }),
+    ("image-reserved", |block, given| with(block, given, [Area(MIB, MIB / 2, RESERVED)].into_iter())),
+    ("magic-wrong", |block, given| {
+        start(block, given).end();
+        // That of the multiboot before.
+        0x2BAD_B002
+    }),
+];
+
+fn areas(given: &Given) -> impl Iterator<Item = Area> {
+    given.areas().iter().copied()
+}
+
+/// What comes first and is as it should be.
+fn start<'a>(block: &'a mut Block, given: &Given) -> &'a mut Block {
+    block.command_line(given.words().1).loader().memory_map(areas(given))
+}
+
+/// All is as it should be but for `more` areas of memory.
+fn with(block: &mut Block, given: &Given, more: impl Iterator<Item = Area>) -> u32 {
+    block.command_line(given.words().1).loader().memory_map(areas(given).chain(more)).done()
+}
+
+impl Block {
+    fn done(&mut self) -> u32 {
+        self.end();
+        MAGIC
+    }
+}
