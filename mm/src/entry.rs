@@ -17,6 +17,12 @@ pub trait Entry: Copy + 'static {
     /// `slot` is aligned to its entry size and points into a frame that is a page table.
     unsafe fn load(slot: *const Self) -> u64;
 
+    /// Reads the entry at `slot` as plain memory: the compiler may read several at once.
+    ///
+    /// # Safety
+    /// As for [`load`](Self::load), and no code changes the entry meanwhile; a CPU may, but only its A and D.
+    unsafe fn peek(slot: *const Self) -> u64;
+
     /// Writes the entry at `slot`, so that a CPU that walks the table meanwhile sees the old entry, the new
     /// one, one of them without the right to execute, or an absent one.
     ///
@@ -41,6 +47,12 @@ impl Entry for u32 {
     }
 
     #[inline]
+    unsafe fn peek(slot: *const Self) -> u64 {
+        // SAFETY: aligned and live by the contract, and unchanged but for bits that nobody asks for.
+        unsafe { slot.read() }.into()
+    }
+
+    #[inline]
     unsafe fn store(slot: *mut Self, value: u64) {
         // SAFETY: as in `load`.
         unsafe { AtomicU32::from_ptr(slot) }.store(value as u32, Release);
@@ -60,6 +72,12 @@ impl Entry for u64 {
     unsafe fn load(slot: *const Self) -> u64 {
         // SAFETY: aligned and live by the contract; tables are only accessed atomically once they are linked.
         unsafe { AtomicU64::from_ptr(slot.cast_mut()) }.load(Acquire)
+    }
+
+    #[inline]
+    unsafe fn peek(slot: *const Self) -> u64 {
+        // SAFETY: aligned and live by the contract, and unchanged but for bits that nobody asks for.
+        unsafe { slot.read() }
     }
 
     #[inline]
@@ -149,6 +167,13 @@ impl Entry for Halves {
                 return u64::from(before) | u64::from(upper) << 32;
             }
         }
+    }
+
+    #[inline]
+    unsafe fn peek(slot: *const Self) -> u64 {
+        // SAFETY: aligned and live by the contract, and unchanged but for bits that nobody asks for.
+        let Self { low, high } = unsafe { slot.read() };
+        u64::from(low) | u64::from(high) << 32
     }
 
     #[inline]

@@ -63,6 +63,44 @@ const fn cache_bits(cache: Cache, level: crate::Level) -> u64 {
     if level == 1 { SMALL[cache as usize] } else { LARGE[cache as usize] }
 }
 
+/// See [`Format::leaf_bits`].
+#[inline]
+const fn leaf_bits(info: &PagingInfo, flags: PageFlags, level: Level) -> u64 {
+    let rights = flags.rights;
+    bit::PRESENT
+        | cache_bits(flags.cache, level)
+        | when(rights.contains(Rights::WRITE), bit::WRITE)
+        | when(rights.contains(Rights::USER), bit::USER)
+        | when(!rights.contains(Rights::USER), bit::ACCESSED | bit::DIRTY)
+        | when(level > 1, bit::PAGE_SIZE)
+        | when(rights.contains(Rights::GLOBAL), bit::GLOBAL)
+        | when(info.no_execute && !rights.contains(Rights::EXEC), bit::NO_EXECUTE)
+}
+
+/// All but the address of a leaf in the user half, for all flags: looked up, because it is worked out for every single page.
+pub(crate) struct UserBits([u64; 64]);
+
+impl UserBits {
+    /// The words for `level`.
+    pub const fn new(info: &PagingInfo, level: Level) -> Self {
+        let mut words = [0; 64];
+        let mut n = 0;
+        while n < words.len() {
+            let cache = [Cache::WriteBack, Cache::WriteThrough, Cache::WriteCombining, Cache::Uncached][n >> 4];
+            let rights = Rights::from_bits_truncate(n as u8 & 15).difference(Rights::GLOBAL);
+            words[n] = leaf_bits(info, PageFlags { rights, cache }, level);
+            n += 1;
+        }
+        Self(words)
+    }
+
+    /// The word for `flags`.
+    #[inline(always)]
+    pub const fn get(&self, flags: PageFlags) -> u64 {
+        self.0[(flags.rights.bits() as usize & 15) | (flags.cache as usize) << 4]
+    }
+}
+
 /// One paging mode as the manual draws it. Pure arithmetic: no memory, no CPU.
 pub trait Format: 'static {
     /// The word that the tables hold.
@@ -104,15 +142,7 @@ pub trait Format: 'static {
     /// locked write to the table when it first uses them.
     #[inline]
     fn leaf_bits(flags: PageFlags, level: Level) -> u64 {
-        let rights = flags.rights;
-        bit::PRESENT
-            | cache_bits(flags.cache, level)
-            | when(rights.contains(Rights::WRITE), bit::WRITE)
-            | when(rights.contains(Rights::USER), bit::USER)
-            | when(!rights.contains(Rights::USER), bit::ACCESSED | bit::DIRTY)
-            | when(level > 1, bit::PAGE_SIZE)
-            | when(rights.contains(Rights::GLOBAL), bit::GLOBAL)
-            | when(Self::INFO.no_execute && !rights.contains(Rights::EXEC), bit::NO_EXECUTE)
+        leaf_bits(&Self::INFO, flags, level)
     }
 
     /// What the word `raw` says at `level`.

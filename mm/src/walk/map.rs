@@ -2,11 +2,11 @@
 
 use super::{One, Pages, Part, Table, in_kernel_half};
 use crate::chain::Chain;
-use crate::format::bit;
+use crate::format::{UserBits, bit};
+use crate::{Cache, Pte, Rights, Window};
 use crate::{
     Format, Frame, Level, Limits, ListRequest, MapError, MapRequest, Memory, PAGE_SHIFT, PageFlags, PageRange,
 };
-use crate::{Pte, Rights, Window};
 
 pub(crate) fn map<F: Format>(
     memory: &mut Memory,
@@ -62,9 +62,10 @@ fn map_one<F: Format>(memory: &Memory, root: Frame, limits: &Limits, request: &M
 /// All but the address of a leaf in the user half.
 #[inline(always)]
 pub(super) fn user_bits<F: Format>(limits: &Limits, flags: PageFlags, level: Level) -> u64 {
-    let mut effective = limits.effective(flags);
-    effective.rights.remove(Rights::GLOBAL);
-    F::leaf_bits(effective, level)
+    let words = if level == 1 { const { &UserBits::new(&F::INFO, 1) } } else { const { &UserBits::new(&F::INFO, 2) } };
+    let no_combining = flags.cache == Cache::WriteCombining && !limits.pat;
+    let flags = if no_combining { flags.cached(Cache::Uncached) } else { flags };
+    words.get(flags) & if limits.no_execute { u64::MAX } else { !bit::NO_EXECUTE }
 }
 
 pub(crate) fn map_list<F: Format>(
@@ -198,7 +199,7 @@ impl<F: Format, R: Source> Job<F, R> {
     /// Counts the tables that are missing.
     fn survey(&self, window: &Window, table: Table<F>, pages: Pages) -> Result<u64, MapError> {
         if table.level == 1 {
-            let any = pages.indices::<F>().fold(0, |any, index| any | table.raw(index));
+            let any = pages.indices::<F>().fold(0, |any, index| any | table.peek(index));
             return if any & bit::PRESENT == 0 { Ok(0) } else { Err(MapError::Occupied) };
         }
         let mut need = 0;

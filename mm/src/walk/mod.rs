@@ -139,6 +139,15 @@ impl<F: Format> Table<F> {
         unsafe { F::Entry::load(self.slot(index)) }
     }
 
+    /// Reads an entry of many: the compiler may read several at once. Of A and D, which a CPU may set meanwhile, nothing
+    /// must depend.
+    #[inline]
+    fn peek(self, index: usize) -> u64 {
+        // SAFETY: as in `raw`; whoever changes a tree holds `&mut Memory`, so no other code does, and a CPU changes
+        // nothing but A and D.
+        unsafe { F::Entry::peek(self.slot(index)) }
+    }
+
     fn get(self, index: usize) -> Pte {
         F::decode(self.raw(index), self.level)
     }

@@ -6,7 +6,7 @@ use super::{One, Pages, Part, Table, in_kernel_half};
 use crate::chain::Chain;
 use crate::format::bit;
 use crate::routines::{Holes, Report};
-use crate::{Format, Frame, FrameRun, MapError, Memory, PageRange, Pte, Stale, Window};
+use crate::{Format, Frame, FrameRun, MapError, Memory, PAGE_SHIFT, PageRange, Pte, Stale, Window};
 
 pub(crate) fn unmap<F: Format>(
     memory: &mut Memory,
@@ -91,7 +91,7 @@ fn unmap_range<F: Format>(
 /// Refuses a range that has a hole.
 pub(super) fn all_mapped<F: Format>(window: &Window, table: Table<F>, pages: Pages) -> Result<(), MapError> {
     if table.level == 1 {
-        let all = pages.indices::<F>().fold(bit::PRESENT, |all, index| all & table.raw(index));
+        let all = pages.indices::<F>().fold(bit::PRESENT, |all, index| all & table.peek(index));
         return if all != 0 { Ok(()) } else { Err(MapError::NotMapped) };
     }
     for part in pages.parts::<F>(table.level) {
@@ -159,8 +159,29 @@ impl Cut<'_, '_> {
         self.stale.hold(self.memory, frame, next.level, tables);
     }
 
+    /// Notes the pages of a table of level 1 if all are there and their frames are in a row; whether they were.
+    #[inline]
+    fn read_row<F: Format>(&mut self, table: Table<F>) -> bool {
+        let first = table.peek(0);
+        let (mut other, mut all, mut any) = (0, u64::MAX, 0);
+        for index in 0..F::INFO.entries(1) {
+            let raw = table.peek(index);
+            other |= (raw ^ (first & F::ADDRESS).wrapping_add((index as u64) << PAGE_SHIFT)) & F::ADDRESS;
+            (all, any) = (all & raw, any | raw);
+        }
+        if other != 0 || all & bit::PRESENT == 0 {
+            return false;
+        }
+        self.stale.note(1, 1, any & bit::GLOBAL != 0);
+        self.runs.add(F::leaf_frame(first, 1), F::INFO.entries(1) as u64);
+        true
+    }
+
     /// Notes every page that `table` maps. How many tables there are, `table` included.
     fn read<F: Format>(&mut self, table: Table<F>) -> u64 {
+        if table.level == 1 && self.read_row(table) {
+            return 1;
+        }
         let mut tables = 1;
         let (pages, mut global) = (F::INFO.pages(table.level), 0);
         for index in 0..F::INFO.entries(table.level) {

@@ -78,7 +78,7 @@ fn run(mode: Mode, seed: u64, frames: usize) -> [u64; 5] {
                     assert_eq!(told, expected, "{mode:?}: {what} at {va:#x}");
                     done[what] += u64::from(told.is_ok());
                 }
-                cursor.skip([1, 1, 1, 2, 511, 700][rng.below(6) as usize]);
+                cursor.skip([1, 1, 2, 512, 1024, 700][rng.below(6) as usize]);
             }
             assert_eq!(cursor.map(Frame(1), FLAGS[0]), Err(MapError::Empty));
             assert_eq!(cursor.unmap(), Err(MapError::Empty));
@@ -99,6 +99,15 @@ fn run(mode: Mode, seed: u64, frames: usize) -> [u64; 5] {
             said.push(leaf.start >> 12, Run { pages: leaf.bytes >> 12, frame: leaf.phys >> 12, flags });
         }
         assert_eq!(said, model.joined(), "{mode:?}");
+        // A hole is a hole for the routines too, whatever was noted of the table that it is in.
+        let whole = model.all_mapped(start >> 12, pages);
+        let told = booted.map.unmap(&mut booted.machine.memory, range, None);
+        assert!(told.is_ok() == whole || whole && told.as_ref().err() == Some(&MapError::NoMemory), "{mode:?}");
+        if let Ok(stale) = told {
+            model.remove(start >> 12, pages);
+            booted.flush(stale);
+        }
+        let scan = booted.machine.scan(&booted.cpu, booted.map.root());
         assert_eq!(booted.machine.free_frames() + scan.tables.len() as u64, booted.machine.total(), "{mode:?}");
     }
     booted.shut_down();
@@ -118,7 +127,7 @@ fn a_cursor_does_what_the_routines_do_and_one_flush_covers_all_of_it() {
             let came = run(mode, seed, 256);
             (0..5).for_each(|n| done[n] += came[n]);
         }
-        assert!(done[..4].iter().all(|count| *count > 40) && done[4] == 0, "{mode:?}: {done:?}");
+        assert!(done[..4].iter().all(|count| *count > 10) && done[4] == 0, "{mode:?}: {done:?}");
     }
 }
 
@@ -126,7 +135,7 @@ fn a_cursor_does_what_the_routines_do_and_one_flush_covers_all_of_it() {
 fn a_cursor_runs_out_of_memory_without_a_trace() {
     for mode in MODES {
         let refused: u64 = (0..24).map(|frames| run(mode, frames as u64 + 1, frames)[4]).sum();
-        assert!(refused > 4, "{mode:?}: {refused}");
+        assert!(refused > 2, "{mode:?}: {refused}");
     }
 }
 
