@@ -238,6 +238,27 @@ fn an_identity_page_comes_and_goes() {
 }
 
 #[test]
+fn an_identity_page_beside_others_goes_before_its_flush() {
+    for mode in MODES {
+        let mut kernel = kernel(mode);
+        let memory = &mut kernel.machine.memory;
+        kernel.map.map_identity(memory, Frame(0x105)).expect("the user region has it");
+        // A neighbour keeps the table: no tables go, so that the one flush of the page is all there is.
+        let neighbour = MapRequest {
+            range: PageRange::new(VirtAddr(0x10_6000), 1),
+            first: Frame(0x106),
+            flags: PageFlags::new(Rights::USER),
+        };
+        kernel.map.map_user(memory, &neighbour).expect("the table is there");
+        let tlb = kernel.machine.tlb(kernel.cpu, kernel.map.tables().root());
+        tlb.answers(0x10_5000);
+        kernel.map.unmap_identity(memory, Frame(0x105), &tlb).expect("it is mapped");
+        assert!(tlb.answers(0x10_5000).iter().all(Option::is_none), "{mode:?}");
+        kernel.shut_down();
+    }
+}
+
+#[test]
 fn devices_lie_in_a_row_with_gaps_between_them_and_never_write_back() {
     for mode in MODES {
         let mut kernel = kernel(mode);
