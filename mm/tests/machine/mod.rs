@@ -4,7 +4,10 @@
 //!   arena    bytes that stand for physical memory
 //!   mode     the shapes of the four modes, in literals
 //!   mmu      translation as the manuals describe it, independent of the crate
-//!   tlb      everything a CPU may remember, behind `mm::Mmu`
+//!   tlb      everything a CPU may remember
+//!   flush    what makes it forget, and `mm::Mmu` in front of that
+//!   cpus     several CPUs on one tree, and the flush that reaches all of them
+//!   watched  the formats with a look after every store
 //!   scan     a tree read out of memory word by word
 //!   model    what the tables should say
 //!   program  the one interpreter: bytes in, operations on all of the above, checks after each
@@ -14,6 +17,8 @@
 #![allow(dead_code)]
 
 pub mod arena;
+pub mod cpus;
+pub mod flush;
 pub mod mmu;
 pub mod mode;
 pub mod model;
@@ -21,6 +26,7 @@ pub mod program;
 pub mod rng;
 pub mod scan;
 pub mod tlb;
+pub mod watched;
 
 use std::sync::Arc;
 
@@ -165,7 +171,7 @@ pub struct Booted {
     /// The CPU.
     pub cpu: Cpu,
     /// What it remembers.
-    pub tlb: Tlb,
+    pub tlb: Arc<Tlb>,
 }
 
 impl Booted {
@@ -176,13 +182,18 @@ impl Booted {
 
     /// A machine with `frames` frames that runs on an empty tree, if they suffice for one.
     pub fn new(mode: Mode, features: &Features, frames: usize) -> Option<Self> {
+        Self::with(routines(mode), mode, features, frames)
+    }
+
+    /// The same with these routines for the mode.
+    pub fn with(routines: &'static PagingRoutines, mode: Mode, features: &Features, frames: usize) -> Option<Self> {
         let cpu = cpu(mode, features);
         let mut machine = Machine::new(&cpu, frames);
-        let Ok(map) = PageMap::new(&mut machine.memory, Paging::new(routines(mode), features)) else {
+        let Ok(map) = PageMap::new(&mut machine.memory, Paging::new(routines, features)) else {
             machine.assert_all_home();
             return None;
         };
-        let tlb = machine.tlb(cpu, map.root());
+        let tlb = Arc::new(machine.tlb(cpu, map.root()));
         Some(Self { machine, map, cpu, tlb })
     }
 
@@ -195,7 +206,7 @@ impl Booted {
     /// Flushes what a change left behind.
     pub fn flush(&mut self, stale: Stale) {
         self.tlb.watch_books();
-        stale.flush(&mut self.machine.memory, &self.tlb);
+        stale.flush(&mut self.machine.memory, &*self.tlb);
     }
 
     /// The bytes of all tables.
@@ -213,7 +224,7 @@ impl Booted {
     pub fn shut_down(self) {
         let Self { mut machine, map, tlb, .. } = self;
         tlb.watch_books();
-        mm::Mmu::flush_all(&tlb);
+        mm::Mmu::flush_all(&*tlb);
         // SAFETY: the CPU is the only one and has forgotten everything.
         unsafe { map.free(&mut machine.memory) };
         machine.assert_all_home();

@@ -3,11 +3,14 @@
 //! A real TLB is small and forgets; this one keeps every translation, every directory entry and the PDPTE
 //! registers until the flush that drops them (SDM vol. 3A, 4.10), and answers with all of them at once. So a
 //! flush that was forgotten is seen the first time, and not once in a month.
+//!
+//! Where CR4.PCIDE is on, everything but global translations carries the PCID under which it was read, and serves only
+//! under that one (4.10.1). Without it there is one PCID, 0.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use mm::{Cache, Mmu, Rights, VirtAddr};
+use mm::{Cache, Rights};
 
 use super::arena::Arena;
 use super::mmu::{Cpu, EVERYTHING, Entry, Leaf, Mode, Passed, Stop, Word};
@@ -17,54 +20,70 @@ pub type Answer = Option<(u64, Rights, Cache)>;
 
 /// A directory entry as a paging-structure cache keeps it: the table, and what was let through on the way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Directory {
+pub(super) struct Directory {
     table: u64,
     passed: Passed,
 }
 
+/// A process-context identifier: 12 bits.
+pub type Pcid = u16;
+
 /// What is remembered.
-struct Caches {
-    /// By size of the page and its first address: every version that was ever read.
-    pages: BTreeMap<(u64, u64), Vec<Leaf>>,
+pub(super) struct Caches {
+    /// The physical address in CR3.
+    pub(super) cr3: u64,
+    /// CR4.PCIDE.
+    pub(super) pcide: bool,
+    /// The PCID in CR3.
+    pub(super) pcid: Pcid,
+    /// By size of the page and its first address: every version that was ever read, and under which PCID.
+    pub(super) pages: BTreeMap<(u64, u64), Vec<(Pcid, Leaf)>>,
     /// By level of the entry and the address bits that lead to it.
-    directories: BTreeMap<(u8, u64), Vec<Directory>>,
+    pub(super) directories: BTreeMap<(u8, u64), Vec<(Pcid, Directory)>>,
     /// PAE's root entries, read when CR3 is loaded (SDM vol. 3A, 4.4.1).
     pdptes: [u64; 4],
-    flushes: u64,
+    pub(super) flushes: u64,
     /// What the allocator's books must read at every flush: tables are given back after it, never before.
-    books: u64,
+    pub(super) books: u64,
 }
 
 /// The memory of one CPU.
 pub struct Tlb {
-    cpu: Cpu,
+    pub(super) cpu: Cpu,
     memory: Arc<Arena>,
-    cr3: u64,
     caches: Mutex<Caches>,
-    books: Box<dyn Fn() -> u64 + Send + Sync>,
+    pub(super) books: Box<dyn Fn() -> u64 + Send + Sync>,
 }
 
 impl Tlb {
     /// Loads CR3 with the root at frame number `root`. `books` is a sum over the allocator's metadata.
     pub fn new(cpu: Cpu, memory: Arc<Arena>, root: u64, books: Box<dyn Fn() -> u64 + Send + Sync>) -> Self {
-        let caches =
-            Caches { pages: BTreeMap::new(), directories: BTreeMap::new(), pdptes: [0; 4], flushes: 0, books: books() };
-        let tlb = Self { cpu, memory, cr3: root << 12, caches: Mutex::new(caches), books };
+        let caches = Caches {
+            cr3: root << 12,
+            pcide: false,
+            pcid: 0,
+            pages: BTreeMap::new(),
+            directories: BTreeMap::new(),
+            pdptes: [0; 4],
+            flushes: 0,
+            books: books(),
+        };
+        let tlb = Self { cpu, memory, caches: Mutex::new(caches), books };
         tlb.with(|caches| tlb.load_pdptes(caches));
         tlb
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Caches) -> T) -> T {
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Caches) -> T) -> T {
         work(&mut self.caches.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
     }
 
-    fn load_pdptes(&self, caches: &mut Caches) {
+    pub(super) fn load_pdptes(&self, caches: &mut Caches) {
         if self.cpu.mode != Mode::Pml3 {
             return;
         }
-        assert!(self.cr3 <= 0xFFFF_FFE0, "CR3 cannot hold a root at {:#x}", self.cr3);
+        assert!(caches.cr3 <= 0xFFFF_FFE0, "CR3 cannot hold a root at {:#x}", caches.cr3);
         for n in 0..4 {
-            let raw = self.memory.read(self.cr3 + n * 8, 8);
+            let raw = self.memory.read(caches.cr3 + n * 8, 8);
             assert_ne!(self.cpu.read_word(raw, 3), Word::Reserved, "#GP: PDPTE {n} is {raw:#x}");
             caches.pdptes[n as usize] = raw;
         }
@@ -74,7 +93,7 @@ impl Tlb {
     pub fn check_registers(&self) {
         if self.cpu.mode == Mode::Pml3 {
             self.with(|caches| {
-                let memory = [0, 8, 16, 24].map(|offset| self.memory.read(self.cr3 + offset, 8));
+                let memory = [0, 8, 16, 24].map(|offset| self.memory.read(caches.cr3 + offset, 8));
                 assert_eq!(caches.pdptes, memory, "the PDPTE registers are stale");
             });
         }
@@ -92,7 +111,10 @@ impl Tlb {
             let mut found = vec![self.walk_from_cr3(caches, va, &mut |entry| seen.push(*entry))];
             for level in 2..=self.cpu.mode.levels() {
                 let key = (level, va >> self.cpu.mode.shift(level));
-                for directory in caches.directories.get(&key).into_iter().flatten() {
+                for (pcid, directory) in caches.directories.get(&key).into_iter().flatten() {
+                    if *pcid != caches.pcid {
+                        continue;
+                    }
                     let from = (directory.table, level - 1);
                     let each = &mut |entry: &Entry| seen.push(*entry);
                     found.push(self.cpu.walk(&self.memory, from, va, directory.passed, each));
@@ -103,8 +125,10 @@ impl Tlb {
             }
             let mut answers: Vec<Answer> = found.into_iter().map(|found| self.answer(found, va)).collect();
             for bytes in [0x1000, 0x20_0000, 0x40_0000, 0x4000_0000] {
-                for leaf in caches.pages.get(&(bytes, va & !(bytes - 1))).into_iter().flatten() {
-                    answers.push(self.answer(Ok(*leaf), va));
+                for (pcid, leaf) in caches.pages.get(&(bytes, va & !(bytes - 1))).into_iter().flatten() {
+                    if *pcid == caches.pcid || leaf.global {
+                        answers.push(self.answer(Ok(*leaf), va));
+                    }
                 }
             }
             answers.dedup();
@@ -115,7 +139,7 @@ impl Tlb {
     /// A walk from CR3, by way of the PDPTE registers where there are any.
     fn walk_from_cr3(&self, caches: &Caches, va: u64, each: &mut dyn FnMut(&Entry)) -> Result<Leaf, Stop> {
         if self.cpu.mode != Mode::Pml3 {
-            return self.cpu.walk(&self.memory, (self.cr3, self.cpu.mode.levels()), va, EVERYTHING, each);
+            return self.cpu.walk(&self.memory, (caches.cr3, self.cpu.mode.levels()), va, EVERYTHING, each);
         }
         match self.cpu.read_word(caches.pdptes[(va >> 30 & 3) as usize], 3) {
             Word::Table(directory) => self.cpu.walk(&self.memory, (directory, 2), va, EVERYTHING, each),
@@ -130,7 +154,7 @@ impl Tlb {
                 self.memory.set_bits(entry.at, 0x20);
                 let known =
                     caches.directories.entry((entry.level, va >> self.cpu.mode.shift(entry.level))).or_default();
-                let directory = Directory { table, passed: entry.passed };
+                let directory = (caches.pcid, Directory { table, passed: entry.passed });
                 if !known.contains(&directory) {
                     known.push(directory);
                 }
@@ -139,8 +163,8 @@ impl Tlb {
                 self.memory.set_bits(entry.at, 0x20);
                 let leaf = self.cpu.leaf(entry, va);
                 let known = caches.pages.entry((leaf.bytes, leaf.start)).or_default();
-                if !known.contains(&leaf) {
-                    known.push(leaf);
+                if !known.contains(&(caches.pcid, leaf)) {
+                    known.push((caches.pcid, leaf));
                 }
             }
             _ => {}
@@ -169,12 +193,12 @@ impl Tlb {
         })
     }
 
-    /// The frames of all tables that a walk could still enter.
+    /// The frames of all tables that a walk could still enter, under whatever PCID.
     pub fn tables_in_use(&self) -> BTreeSet<u64> {
         self.with(|caches| {
             let registers =
                 caches.pdptes.iter().filter(|raw| *raw & 1 != 0).map(|raw| (raw & 0x000F_FFFF_FFFF_F000) >> 12);
-            let directories = caches.directories.values().flatten().map(|directory| directory.table >> 12);
+            let directories = caches.directories.values().flatten().map(|(_, directory)| directory.table >> 12);
             registers.chain(directories).collect()
         })
     }
@@ -198,41 +222,5 @@ impl Tlb {
             Err(Stop::Reserved) if !(first..=last).contains(&va) => panic!("a reserved bit on the way to {va:#x}"),
             Err(_) => None,
         }
-    }
-
-    fn begin_flush(&self, caches: &mut Caches) {
-        caches.flushes += 1;
-        assert_eq!(caches.books, (self.books)(), "a table was given back before the flush");
-        // Every flush there is drops all paging-structure caches of the address space.
-        caches.directories.clear();
-    }
-}
-
-impl Mmu for Tlb {
-    fn flush_page(&self, va: VirtAddr) {
-        assert!(self.cpu.mode.is_canonical(va.0), "INVLPG of {va}");
-        self.with(|caches| {
-            self.begin_flush(caches);
-            for bytes in [0x1000, 0x20_0000, 0x40_0000, 0x4000_0000] {
-                caches.pages.remove(&(bytes, va.0 & !(bytes - 1)));
-            }
-        });
-    }
-
-    fn flush_local(&self) {
-        self.with(|caches| {
-            self.begin_flush(caches);
-            caches.pages.values_mut().for_each(|versions| versions.retain(|leaf| leaf.global));
-            caches.pages.retain(|_, versions| !versions.is_empty());
-            self.load_pdptes(caches);
-        });
-    }
-
-    fn flush_all(&self) {
-        self.with(|caches| {
-            self.begin_flush(caches);
-            caches.pages.clear();
-            self.load_pdptes(caches);
-        });
     }
 }

@@ -252,6 +252,7 @@ fn an_identity_page_beside_others_goes_before_its_flush() {
         kernel.map.map_user(memory, &neighbour).expect("the table is there");
         let tlb = kernel.machine.tlb(kernel.cpu, kernel.map.tables().root());
         tlb.answers(0x10_5000);
+        let memory = &mut kernel.machine.memory;
         kernel.map.unmap_identity(memory, Frame(0x105), &tlb).expect("it is mapped");
         assert!(tlb.answers(0x10_5000).iter().all(Option::is_none), "{mode:?}");
         kernel.shut_down();

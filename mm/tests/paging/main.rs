@@ -4,6 +4,7 @@
 mod machine;
 
 mod codec;
+mod cpus;
 mod cursor;
 mod errors;
 mod exhaustion;

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use mm::{Frame, FrameRun, MapError, MapRequest, PageFlags, PageRange, VirtAddr};
 
+use super::super::Booted;
+use super::super::mmu::Mode;
 use super::super::model::{Run, effective, wrong_with};
 use super::{Held, Program, TOKENS};
 
@@ -30,11 +32,13 @@ impl Program {
         };
         let before = self.bytes_of_tables();
         let request = MapRequest { range: PageRange::new(VirtAddr(start), pages), first: Frame(frame), flags };
-        let result = self.booted.map.map(&mut self.booted.machine.memory, &request);
-        self.booted.tlb.watch_books();
+        let result = self.among_others(|booted| booted.map.map(&mut booted.machine.memory, &request));
+        self.cpus.watch_books();
         if self.compare(expected, result, (start, pages), &before, &request) {
             let flags = effective(&self.booted.cpu, start, flags);
+            let before_model = self.model.clone();
             self.model.insert(start >> 12, Run { pages, frame, flags });
+            self.check_seen(&before_model, false);
             self.check_tree(0);
         }
     }
@@ -50,19 +54,17 @@ impl Program {
         let before = self.bytes_of_tables();
         let before_self = self.self_probes.iter().map(|va| self.booted.tlb.tables_say(*va)).collect();
         let range = PageRange::new(VirtAddr(start), pages);
-        let memory = &mut self.booted.machine.memory;
-        let map = &mut self.booted.map;
         let mut reported = Vec::new();
         let mut report = |run: FrameRun| reported.push((run.first.0, run.count));
-        let result = match change {
-            Change::Unmap => map.unmap(memory, range, Some(&mut report)),
-            Change::Clear => map.clear(memory, range, Some(&mut report)),
-            Change::Protect(flags) => map.protect(memory, range, flags),
-            Change::Split => map.split(memory, range),
-            Change::Merge => map.merge(memory, range),
-            Change::Trim => map.trim(memory, range),
-        };
-        self.booted.tlb.watch_books();
+        let result = self.among_others(|Booted { machine, map, .. }| match change {
+            Change::Unmap => map.unmap(&mut machine.memory, range, Some(&mut report)),
+            Change::Clear => map.clear(&mut machine.memory, range, Some(&mut report)),
+            Change::Protect(flags) => map.protect(&mut machine.memory, range, flags),
+            Change::Split => map.split(&mut machine.memory, range),
+            Change::Merge => map.merge(&mut machine.memory, range),
+            Change::Trim => map.trim(&mut machine.memory, range),
+        });
+        self.cpus.watch_books();
         let (result, stale) = match result {
             Ok(stale) => (Ok(()), Some(stale)),
             Err(error) => (Err(error), None),
@@ -92,6 +94,9 @@ impl Program {
         // may still be looked for in them.
         let pages = if change == Change::Trim { self.rounded_out(first, pages) } else { (first, pages) };
         let has_empty_tables = change != Change::Merge && !tables.is_empty();
+        // Split in two stores or joined in two, a large page beyond 4 GiB is absent for a moment.
+        let may_be_absent = self.mode == Mode::Pml3 && !matches!(change, Change::Trim);
+        self.check_seen(&before_model, may_be_absent);
         self.held.push(Held { stale, pages, before: before_model, before_self, tables, has_empty_tables });
         if self.held.len() > TOKENS || choice & 0x80 == 0 {
             self.check_caches();

@@ -2,29 +2,31 @@
 
 use mm::{PageFlags, Rights, Seen, Step, VirtAddr};
 
-use super::super::mmu::{EVERYTHING, Stop};
+use super::super::mmu::{EVERYTHING, Mode, Stop};
 use super::super::model::{Model, Run};
-use super::super::tlb::Answer;
+use super::super::tlb::{Answer, Tlb};
 use super::{Held, Program};
 
 impl Program {
     /// What the CPU sees and may remember, and what the crate says of single addresses.
     pub(super) fn check_caches(&self) {
-        self.booted.tlb.check_registers();
+        self.cpus.each().for_each(Tlb::check_registers);
         for va in &self.probes {
             self.check_query(*va);
-            self.check_answers(*va);
+            self.cpus.each().enumerate().for_each(|(n, cpu)| self.check_answers(n, cpu, *va));
         }
         for (n, va) in self.self_probes.iter().enumerate() {
             self.check_query(*va);
-            self.check_self_map(n, *va);
+            self.cpus.each().for_each(|cpu| self.check_self_map(cpu, n, *va));
         }
         for va in &self.dirty {
             assert!(self.booted.tlb.is_dirty(*va), "the page at {va:#x} was written to, and its D bit is lost");
         }
-        for frame in self.booted.tlb.tables_in_use() {
-            let known = self.tables.contains(&frame) || self.held.iter().any(|held| held.tables.contains(&frame));
-            assert!(known, "the CPU still walks the frame {frame:#x}, which is no table any more");
+        for (n, cpu) in self.cpus.each().enumerate() {
+            for frame in cpu.tables_in_use() {
+                let known = self.tables.contains(&frame) || self.held.iter().any(|held| held.tables.contains(&frame));
+                assert!(known, "CPU {n} still walks the frame {frame:#x}, which is no table any more");
+            }
         }
     }
 
@@ -87,25 +89,56 @@ impl Program {
     }
 
     /// Whatever the CPU may answer is what is mapped, or what was mapped before a change whose token is held.
-    fn check_answers(&self, va: u64) {
-        let page = va >> 12;
-        let now = said(&self.model, page);
-        for answer in self.booted.tlb.answers(va) {
-            let excused = |held: &Held| {
-                let before = said(&held.before, page) == answer || answer.is_none() && held.has_empty_tables;
-                page.wrapping_sub(held.pages.0) < held.pages.1 && before
-            };
+    fn check_answers(&self, n: usize, cpu: &Tlb, va: u64) {
+        let now = said(&self.model, va >> 12);
+        for answer in cpu.answers(va) {
             assert!(
-                answer == now || self.held.iter().any(excused),
-                "the CPU may answer {answer:x?} for {va:#x}, where {now:x?} is mapped"
+                answer == now || self.held.iter().any(|held| self.excuses(held, va, answer, now)),
+                "CPU {n} may answer {answer:x?} for {va:#x}, where {now:x?} is mapped"
+            );
+        }
+    }
+
+    /// Whether a token that is held explains why a CPU answers this and not what is mapped `now`.
+    fn excuses(&self, held: &Held, va: u64, answer: Answer, now: Answer) -> bool {
+        let page = va >> 12;
+        if page.wrapping_sub(held.pages.0) >= held.pages.1 {
+            return false;
+        }
+        let before = said(&held.before, page);
+        before == answer
+            || answer.is_none() && held.has_empty_tables
+            || self.is_in_between(answer, before)
+            || self.is_in_between(answer, now)
+    }
+
+    /// Whether another CPU can have seen `answer` between the two stores that end in, or begin with, what `said` says: an
+    /// entry in two halves may be without the right to execute for a moment.
+    fn is_in_between(&self, answer: Answer, said: Answer) -> bool {
+        self.cpus.count() > 1
+            && self.mode == Mode::Pml3
+            && said.is_some_and(|(frame, rights, cache)| answer == Some((frame, rights - Rights::EXEC, cache)))
+    }
+
+    /// Whatever a CPU saw between the stores of a change is what was mapped before it or what is mapped now, or what an
+    /// older token excuses. `may_be_absent`: or nothing at all.
+    pub(super) fn check_seen(&self, before: &Model, may_be_absent: bool) {
+        for (n, va, answer) in self.cpus.take_seen() {
+            let (before, now) = (said(before, va >> 12), said(&self.model, va >> 12));
+            let expected = [before, now].into_iter().any(|said| answer == said || self.is_in_between(answer, said));
+            assert!(
+                expected
+                    || answer.is_none() && may_be_absent
+                    || self.held.iter().any(|held| self.excuses(held, va, answer, now)),
+                "CPU {n} found {answer:x?} for {va:#x} while {before:x?} became {now:x?}"
             );
         }
     }
 
     /// The same for the self-map: it shows the tables that are there, once every token is flushed.
-    fn check_self_map(&self, n: usize, va: u64) {
-        let now = self.booted.tlb.tables_say(va);
-        for answer in self.booted.tlb.answers(va) {
+    fn check_self_map(&self, cpu: &Tlb, n: usize, va: u64) {
+        let now = cpu.tables_say(va);
+        for answer in cpu.answers(va) {
             // By way of a table that is held, what was mapped since is not found yet; and where tables were merged twice,
             // into 2 MiB and those into 1 GiB, the upper table shows what it said in between.
             let in_held_table = |held: &Held| !held.tables.is_empty() && (answer.is_none() || !held.has_empty_tables);

@@ -9,13 +9,16 @@ mod check;
 mod places;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use mm::{Cache, Features, PageFlags, Rights, Stale};
+use mm::{Cache, Features, Mmu, PageFlags, Rights, Stale};
 
-use super::Booted;
+use super::cpus::Cpus;
 use super::mmu::Mode;
 use super::model::{Model, wrong_with};
 use super::tlb::Answer;
+use super::watched::{self, watched};
+use super::{Booted, routines};
 use change::Change;
 use places::{COUNTS, DELTAS, places};
 
@@ -24,10 +27,23 @@ use places::{COUNTS, DELTAS, places};
 /// # Panics
 /// If anything is not as the model, the manuals or the documentation say.
 pub fn run(mode: Mode, features: &Features, bytes: &[u8]) -> Tally {
+    run_on(mode, features, bytes, 1, None)
+}
+
+/// The same on several CPUs that share the tables. One changes them; the others use them whenever they like, between two
+/// stores too. A flush does not reach the CPU number `deaf`.
+///
+/// # Panics
+/// As [`run`]; and if a flush does not reach a CPU, that is to be found.
+pub fn run_on(mode: Mode, features: &Features, bytes: &[u8], cpus: usize, deaf: Option<usize>) -> Tally {
     let Some((frames, steps)) = bytes.split_first() else { return Tally::default() };
     let frames = if *frames < 0x40 { usize::from(*frames) } else { usize::from(*frames) * 2 };
-    let Some(booted) = Booted::new(mode, features, frames) else { return Tally::default() };
-    let mut program = Program::new(booted);
+    let routines = if cpus == 1 { routines(mode) } else { watched::routines(mode) };
+    let Some(booted) = Booted::with(routines, mode, features, frames) else { return Tally::default() };
+    let mut all = vec![booted.tlb.clone()];
+    all.resize_with(cpus, || Arc::new(booted.machine.tlb(booted.cpu, booted.map.root())));
+    let seed = bytes.iter().fold(0, |sum: u64, byte| sum.rotate_left(7) ^ u64::from(*byte));
+    let mut program = Program::new(booted, Cpus::new(all, deaf, seed));
     program.check_tree(0);
     for step in steps.chunks_exact(6) {
         program.step(step.try_into().expect("chunks of six"));
@@ -76,6 +92,8 @@ struct Held {
 
 struct Program {
     booted: Booted,
+    /// All CPUs; the first is the one of `booted`, which makes the changes.
+    cpus: Arc<Cpus>,
     mode: Mode,
     model: Model,
     held: Vec<Held>,
@@ -114,7 +132,7 @@ const PROBES: usize = 64;
 const TOKENS: usize = 4;
 
 impl Program {
-    fn new(booted: Booted) -> Self {
+    fn new(booted: Booted, cpus: Cpus) -> Self {
         let mode = booted.cpu.mode;
         let mut self_probes: Vec<u64> = Vec::new();
         for base in places(mode).iter().filter(|base| mode.is_canonical(**base)) {
@@ -127,6 +145,7 @@ impl Program {
         }
         Self {
             booted,
+            cpus: Arc::new(cpus),
             mode,
             model: Model::default(),
             held: Vec::new(),
@@ -211,8 +230,9 @@ impl Program {
         }
         // The CPU may look at any of it before the change.
         for va in self.probes.iter().chain(&self.self_probes) {
-            self.booted.tlb.answers(*va);
+            self.cpus.look(*va);
         }
+        self.cpus.look_at(&self.probes);
     }
 
     fn touch(&mut self, va: u64) {
@@ -227,11 +247,21 @@ impl Program {
         }
         let held = self.held.swap_remove(choice % self.held.len());
         self.log.0.push((8, held.pages.0 << 12, held.pages.1));
-        held.stale.flush(&mut self.booted.machine.memory, &self.booted.tlb);
-        self.booted.tlb.watch_books();
+        held.stale.flush(&mut self.booted.machine.memory, &*self.cpus);
+        self.cpus.watch_books();
         for frame in held.tables {
             self.booted.machine.arena.poison(frame);
         }
+    }
+
+    /// Does `work`, which changes the tables, while the CPUs look at them between its stores.
+    fn among_others<T>(&mut self, work: impl FnOnce(&mut Booted) -> T) -> T {
+        if self.cpus.count() == 1 {
+            return work(&mut self.booted);
+        }
+        self.cpus.take_seen();
+        let cpus = self.cpus.clone();
+        watched(move || cpus.glance(), || work(&mut self.booted))
     }
 
     fn bytes_of_tables(&self) -> Vec<(u64, Vec<u64>)> {
@@ -243,6 +273,7 @@ impl Program {
             self.flush_one(0);
             self.check_caches();
         }
+        Mmu::flush_all(&*self.cpus);
         self.booted.shut_down();
         self.tally
     }

@@ -1,0 +1,124 @@
+//! Several CPUs on one tree, of which one changes it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mm::{PageFlags, PageRange, Rights, VirtAddr};
+
+use crate::machine::cpus::Cpus;
+use crate::machine::mmu::Mode;
+use crate::machine::program::{Tally, run_on};
+use crate::machine::rng::Rng;
+use crate::machine::watched::{self, watched};
+use crate::machine::{Booted, FULL, MODES};
+
+/// Steps in a program.
+const STEPS: usize = 100;
+
+fn program(seed: u64) -> Vec<u8> {
+    let mut bytes = Rng::new(seed + 1).bytes(1 + 6 * STEPS);
+    // Between 24 and 63 frames: enough for most steps, and little to compare after each.
+    bytes[0] = 24 + bytes[0] % 40;
+    bytes
+}
+
+fn programs_on_cpus(mode: Mode) {
+    let mut tally = Tally::default();
+    for seed in 0..24 {
+        let cpus = 2 + seed as usize % 3;
+        // Shown if the test fails: which program it was.
+        println!("{mode:?}, {cpus} CPUs, seed {seed}");
+        tally.add(run_on(mode, &FULL, &program(seed), cpus, None));
+    }
+    println!("{tally:?}");
+    assert!(tally.done > 500 && tally.tables_held > 0, "{tally:?}");
+}
+
+#[test]
+fn programs_on_several_cpus_pml2() {
+    programs_on_cpus(Mode::Pml2);
+}
+
+#[test]
+fn programs_on_several_cpus_pml3() {
+    programs_on_cpus(Mode::Pml3);
+}
+
+#[test]
+fn programs_on_several_cpus_pml4() {
+    programs_on_cpus(Mode::Pml4);
+}
+
+#[test]
+fn programs_on_several_cpus_pml5() {
+    programs_on_cpus(Mode::Pml5);
+}
+
+/// The harness itself: a shootdown that leaves one CPU out, whichever it is, is found in every program.
+#[test]
+fn a_cpu_that_no_flush_reaches_is_found() {
+    for mode in MODES {
+        for seed in 0..6 {
+            let cpus = 2 + seed as usize % 3;
+            let deaf = seed as usize % cpus;
+            let run = || run_on(mode, &FULL, &program(seed), cpus, Some(deaf));
+            let panic = catch_unwind(AssertUnwindSafe(run)).expect_err("a CPU was left out, and nobody noticed");
+            let words = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+            let cpu = format!("CPU {deaf} ");
+            let found =
+                words.starts_with(&cpu) || ["a reserved bit", "the CPU reads"].iter().any(|w| words.contains(w));
+            assert!(found || words.contains("self-map"), "{mode:?}, seed {seed}, found something else: {words}");
+        }
+    }
+}
+
+const USER: PageFlags = PageFlags::new(Rights::WRITE.union(Rights::USER));
+
+/// The same step by step: what is unmapped stays readable on the CPU that was left out, and nowhere else.
+#[test]
+fn a_flush_that_reaches_one_cpu_leaves_the_others_as_they_were() {
+    for mode in MODES {
+        for deaf in [None, Some(0), Some(1)] {
+            let mut booted = Booted::full(mode);
+            booted.map(0x1000, 1, 9, USER).expect("there is room");
+            let other = Arc::new(booted.machine.tlb(booted.cpu, booted.map.root()));
+            let cpus = Cpus::new(vec![booted.tlb.clone(), other], deaf, 1);
+            cpus.each().for_each(|cpu| assert!(cpu.answers(0x1000)[0].is_some()));
+            let page = PageRange::new(VirtAddr(0x1000), 1);
+            let stale = booted.map.unmap(&mut booted.machine.memory, page, None).expect("mapped");
+            cpus.each().for_each(|cpu| assert!(cpu.answers(0x1000).iter().any(Option::is_some), "{mode:?}: kept"));
+            cpus.watch_books();
+            stale.flush(&mut booted.machine.memory, &cpus);
+            for (n, cpu) in cpus.each().enumerate() {
+                let still = cpu.answers(0x1000).iter().any(Option::is_some);
+                assert_eq!(still, deaf == Some(n), "{mode:?}, CPU {n} of {deaf:?}");
+            }
+            booted.shut_down();
+        }
+    }
+}
+
+/// A table is seen by others from the store that links it on, and all that is in it with it.
+#[test]
+fn no_store_of_a_large_map_shows_anything_but_the_map() {
+    for mode in MODES {
+        let mut booted = Booted::with(watched::routines(mode), mode, &FULL, 64).expect("64 frames are enough");
+        // No page of the range lies on its frame as a large one would have to.
+        let (pages, first) = (3000, 0x1_0003);
+        let stores = Arc::new(AtomicU64::new(0));
+        let (cpu, counter) = (booted.tlb.clone(), stores.clone());
+        let onlooker = move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            // Poison, or what was in the frame, would be found here.
+            for page in [0, 1, 511, 512, 1023, 1024, pages - 1] {
+                for answer in cpu.answers(0x40_1000 + (page << 12)) {
+                    assert!(answer.is_none_or(|(frame, ..)| frame == first + page), "{mode:?}: {answer:x?} at {page}");
+                }
+            }
+        };
+        watched(onlooker, || booted.map(0x40_1000, pages, first, USER)).expect("there is room");
+        assert!(stores.load(Ordering::Relaxed) >= pages, "{mode:?}: nobody looked");
+        booted.shut_down();
+    }
+}
