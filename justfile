@@ -51,6 +51,10 @@ test-boot *ROWS: iso
 mutants *TITLES:
     tools/mutants {{TITLES}}
 
+# Run ten million operations on the simulated machine without a false alarm
+soak:
+    tools/cargo test --release --package mm --test paging -- --ignored --nocapture long
+
 # Run the self-tests on Bochs, which refuses what QEMU lets pass
 test-bochs: iso
     tools/test-bochs

@@ -5,7 +5,7 @@
 use mm::{Mmu, VirtAddr};
 
 use super::mmu::{Leaf, Mode};
-use super::tlb::{Caches, Pcid, Tlb};
+use super::tlb::{Caches, PAGE_SIZES, Pcid, Tlb};
 
 /// The four kinds of INVPCID (SDM vol. 3A, 4.10.4.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -109,7 +109,7 @@ impl Mmu for Tlb {
         self.with(|caches| {
             self.begin_flush(caches);
             let pcid = caches.pcid;
-            for bytes in [0x1000, 0x20_0000, 0x40_0000, 0x4000_0000] {
+            for bytes in PAGE_SIZES {
                 if let Some(versions) = caches.pages.get_mut(&(bytes, va.0 & !(bytes - 1))) {
                     versions.retain(|(tag, leaf)| *tag != pcid && !leaf.global);
                 }

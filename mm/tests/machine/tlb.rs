@@ -25,6 +25,9 @@ pub(super) struct Directory {
     passed: Passed,
 }
 
+/// The sizes of pages in all modes.
+pub(super) const PAGE_SIZES: [u64; 4] = [0x1000, 0x20_0000, 0x40_0000, 0x4000_0000];
+
 /// A process-context identifier: 12 bits.
 pub type Pcid = u16;
 
@@ -124,7 +127,7 @@ impl Tlb {
                 self.remember(caches, &entry, va);
             }
             let mut answers: Vec<Answer> = found.into_iter().map(|found| self.answer(found, va)).collect();
-            for bytes in [0x1000, 0x20_0000, 0x40_0000, 0x4000_0000] {
+            for bytes in PAGE_SIZES {
                 for (pcid, leaf) in caches.pages.get(&(bytes, va & !(bytes - 1))).into_iter().flatten() {
                     if *pcid == caches.pcid || leaf.global {
                         answers.push(self.answer(Ok(*leaf), va));
@@ -190,6 +193,15 @@ impl Tlb {
             let mut raw = 0;
             let found = self.walk_from_cr3(caches, va, &mut |entry| raw = entry.raw);
             found.is_ok() && raw & 0x40 != 0
+        })
+    }
+
+    /// Whether a translation of `va` is kept that serves under the current PCID.
+    pub fn remembers(&self, va: u64) -> bool {
+        self.with(|caches| {
+            let serves = |(pcid, leaf): &(Pcid, Leaf)| *pcid == caches.pcid || leaf.global;
+            let kept = |bytes: u64| caches.pages.get(&(bytes, va & !(bytes - 1)));
+            PAGE_SIZES.into_iter().filter_map(kept).flatten().any(serves)
         })
     }
 

@@ -8,7 +8,7 @@ use mm::{PageFlags, PageRange, Rights, VirtAddr};
 
 use crate::machine::cpus::Cpus;
 use crate::machine::mmu::Mode;
-use crate::machine::program::{Tally, run_on};
+use crate::machine::program::{Setup, Tally, run_with};
 use crate::machine::rng::Rng;
 use crate::machine::watched::{self, watched};
 use crate::machine::{Booted, FULL, MODES};
@@ -29,7 +29,7 @@ fn programs_on_cpus(mode: Mode) {
         let cpus = 2 + seed as usize % 3;
         // Shown if the test fails: which program it was.
         println!("{mode:?}, {cpus} CPUs, seed {seed}");
-        tally.add(run_on(mode, &FULL, &program(seed), cpus, None));
+        tally.add(run_with(mode, &FULL, &program(seed), Setup { cpus, ..Setup::default() }));
     }
     println!("{tally:?}");
     assert!(tally.done > 500 && tally.tables_held > 0, "{tally:?}");
@@ -62,7 +62,7 @@ fn a_cpu_that_no_flush_reaches_is_found() {
         for seed in 0..6 {
             let cpus = 2 + seed as usize % 3;
             let deaf = seed as usize % cpus;
-            let run = || run_on(mode, &FULL, &program(seed), cpus, Some(deaf));
+            let run = || run_with(mode, &FULL, &program(seed), Setup { cpus, deaf: Some(deaf), ..Setup::default() });
             let panic = catch_unwind(AssertUnwindSafe(run)).expect_err("a CPU was left out, and nobody noticed");
             let words = panic.downcast_ref::<String>().cloned().unwrap_or_default();
             let cpu = format!("CPU {deaf} ");

@@ -10,7 +10,7 @@ use crate::machine::program::{Tally, run};
 use crate::machine::rng::Rng;
 
 /// CPUs that lack one thing each, and one that lacks all.
-const CPUS: [(&str, Features); 9] = [
+pub const CPUS: [(&str, Features); 9] = [
     ("full", FULL),
     ("no NX", Features { nx: false, ..FULL }),
     ("no PSE, no 1 GiB pages", Features { pse: false, page_1g: false, ..FULL }),

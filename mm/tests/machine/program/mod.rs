@@ -27,15 +27,34 @@ use places::{COUNTS, DELTAS, places};
 /// # Panics
 /// If anything is not as the model, the manuals or the documentation say.
 pub fn run(mode: Mode, features: &Features, bytes: &[u8]) -> Tally {
-    run_on(mode, features, bytes, 1, None)
+    run_with(mode, features, bytes, Setup::default())
 }
 
-/// The same on several CPUs that share the tables. One changes them; the others use them whenever they like, between two
-/// stores too. A flush does not reach the CPU number `deaf`.
+/// Who takes part in a program, and how much is looked at after each step.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    /// How many CPUs share the tables. One changes them; the others use them whenever they like, between two stores too.
+    pub cpus: usize,
+    /// The number of a CPU that no flush reaches: the mistake that must be found.
+    pub deaf: Option<usize>,
+    /// How many addresses are watched at once.
+    pub probes: usize,
+    /// How many in the self-map.
+    pub self_probes: usize,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { cpus: 1, deaf: None, probes: 64, self_probes: usize::MAX }
+    }
+}
+
+/// The same with this setup.
 ///
 /// # Panics
-/// As [`run`]; and if a flush does not reach a CPU, that is to be found.
-pub fn run_on(mode: Mode, features: &Features, bytes: &[u8], cpus: usize, deaf: Option<usize>) -> Tally {
+/// As [`run`].
+pub fn run_with(mode: Mode, features: &Features, bytes: &[u8], setup: Setup) -> Tally {
+    let Setup { cpus, deaf, .. } = setup;
     let Some((frames, steps)) = bytes.split_first() else { return Tally::default() };
     let frames = if *frames < 0x40 { usize::from(*frames) } else { usize::from(*frames) * 2 };
     let routines = if cpus == 1 { routines(mode) } else { watched::routines(mode) };
@@ -43,7 +62,7 @@ pub fn run_on(mode: Mode, features: &Features, bytes: &[u8], cpus: usize, deaf: 
     let mut all = vec![booted.tlb.clone()];
     all.resize_with(cpus, || Arc::new(booted.machine.tlb(booted.cpu, booted.map.root())));
     let seed = bytes.iter().fold(0, |sum: u64, byte| sum.rotate_left(7) ^ u64::from(*byte));
-    let mut program = Program::new(booted, Cpus::new(all, deaf, seed));
+    let mut program = Program::new(booted, Cpus::new(all, deaf, seed), setup, seed as usize);
     program.check_tree(0);
     for step in steps.chunks_exact(6) {
         program.step(step.try_into().expect("chunks of six"));
@@ -99,6 +118,8 @@ struct Program {
     held: Vec<Held>,
     /// Pages whose translations are watched, by address.
     probes: Vec<u64>,
+    /// How many of them at once.
+    most_probes: usize,
     /// The same in the self-map.
     self_probes: Vec<u64>,
     /// Pages that were written to since they were mapped.
@@ -125,14 +146,11 @@ impl Drop for Log {
     }
 }
 
-/// How many addresses are watched at once.
-const PROBES: usize = 64;
-
 /// How many tokens are held at once.
 const TOKENS: usize = 4;
 
 impl Program {
-    fn new(booted: Booted, cpus: Cpus) -> Self {
+    fn new(booted: Booted, cpus: Cpus, setup: Setup, seed: usize) -> Self {
         let mode = booted.cpu.mode;
         let mut self_probes: Vec<u64> = Vec::new();
         for base in places(mode).iter().filter(|base| mode.is_canonical(**base)) {
@@ -143,8 +161,13 @@ impl Program {
                 }
             }
         }
+        // Where not all are watched, each program has others.
+        let count = self_probes.len().max(1);
+        self_probes.rotate_left(seed % count);
+        self_probes.truncate(setup.self_probes);
         Self {
             booted,
+            most_probes: setup.probes,
             cpus: Arc::new(cpus),
             mode,
             model: Model::default(),
@@ -225,8 +248,8 @@ impl Program {
                 self.probes.push(va);
             }
         }
-        if self.probes.len() > PROBES {
-            self.probes.drain(..self.probes.len() - PROBES);
+        if self.probes.len() > self.most_probes {
+            self.probes.drain(..self.probes.len() - self.most_probes);
         }
         // The CPU may look at any of it before the change.
         for va in self.probes.iter().chain(&self.self_probes) {
