@@ -96,8 +96,17 @@ impl<F: Format, const TABLE: bool> PageTables for Tree<F, TABLE> {
 
     fn new() -> Self {
         let info = &F::INFO;
-        let features =
-            Features { pse: true, pae: true, pge: true, pat: true, nx: true, page_1g: true, la57: true, pse36: true, phys_bits: 52 };
+        let features = Features {
+            pse: true,
+            pae: true,
+            pge: true,
+            pat: true,
+            nx: true,
+            page_1g: true,
+            la57: true,
+            pse36: true,
+            phys_bits: 52,
+        };
         let mut memory = memory();
         let (frames, limits) = (memory.frames.free_frames(), Limits::new(info, &features));
         let routines = black_box(const { &<F as Table>::ROUTINES });
