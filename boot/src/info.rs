@@ -151,9 +151,11 @@ impl<'a> BootInfo<'a> {
         for (start, bytes, kind) in self.memory() {
             map.insert(start, bytes, kind);
         }
-        let modules = self.modules().map(|module| map.claim(module.start, module.bytes, Kind::Module)).sum::<u64>();
+        // Sizes are claims too: their sum may be more than a number can be.
+        let modules = self.modules().map(|module| map.claim(module.start, module.bytes, Kind::Module));
+        let outside = modules.fold(0, u64::saturating_add);
         let sections = self.loaded_sections().map(|section| map.claim(section.start, section.bytes, Kind::BootInfo));
-        modules + sections.sum::<u64>()
+        sections.fold(outside, u64::saturating_add)
     }
 
     /// The files that were loaded beside the kernel.

@@ -43,9 +43,10 @@ fn tell(info: &BootInfo) -> String {
     info.memory().for_each(|(start, bytes, kind)| layers.insert(start.0, bytes, kind));
     let modules: Vec<_> = info.modules().collect();
     let loaded: Vec<_> = info.loaded_sections().collect();
-    let mut outside = 0;
-    outside += modules.iter().map(|module| layers.claim(module.start.0, module.bytes, Kind::Module)).sum::<u64>();
-    outside += loaded.iter().map(|part| layers.claim(part.start.0, part.bytes, Kind::BootInfo)).sum::<u64>();
+    let claimed = modules.iter().map(|module| layers.claim(module.start.0, module.bytes, Kind::Module));
+    let outside = claimed.fold(0, u64::saturating_add);
+    let claimed = loaded.iter().map(|part| layers.claim(part.start.0, part.bytes, Kind::BootInfo));
+    let outside = claimed.fold(outside, u64::saturating_add);
 
     let regions = info.memory().count() + modules.len() + loaded.len();
     let mut storage = vec![Region::default(); 2 * regions + MemoryMap::LEAST_STORAGE];

@@ -78,17 +78,18 @@ fn runs(bytes: &mut Bytes) -> Vec<FrameRun> {
     let mut runs = Vec::new();
     for _ in 0..bytes.below(24) {
         let shifts = bytes.byte();
-        let first = at + (u64::from(bytes.byte()) << shift(shifts & 15));
-        let count = 1 + (u64::from(bytes.byte()) << shift(shifts >> 4));
+        let first = at + distance(bytes.byte(), shifts & 15);
+        let count = 1 + distance(bytes.byte(), shifts >> 4);
         runs.push(FrameRun { first: Frame(first), count });
         at = first + count;
     }
     runs
 }
 
-/// Short distances most of the time, and some that reach over the largest blocks.
-fn shift(choice: u8) -> u32 {
-    [0, 0, 1, 2, 3, 4, 5, 6, 6, 7, 8, 9, 10, 12, 14, 18][usize::from(choice)]
+/// Short distances most of the time, and a few that reach over the largest blocks: metadata for more takes its time.
+fn distance(byte: u8, scale: u8) -> u64 {
+    let shift = [0, 0, 1, 2, 3, 4, 5, 6, 6, 7, 8, 9, 10, 12, 14, 18][usize::from(scale)];
+    u64::from(if shift > 10 { byte & 3 } else { byte }) << shift
 }
 
 /// What was allocated and not freed.

@@ -61,11 +61,11 @@ impl Layers {
     pub fn claim(&mut self, start: u64, bytes: u64, kind: Kind) -> u64 {
         let (first, end) = Self::pages(start, bytes, kind);
         let claimed = |seen: Kind| if seen.is_ram() { seen.max(kind) } else { seen };
-        self.change(first, end.min(self.end), |seen| seen.map(claimed));
         // Bytes beyond the end are counted one by one, as far as numbers go; pages below it as a whole.
         let beyond = start.saturating_add(bytes).saturating_sub(start.max(self.end << 12));
         let ram = self.runs(is_ram).map(|(from, to)| to.min(end).saturating_sub(from.max(first))).sum::<u64>();
-        beyond + (end.min(self.end).saturating_sub(first) - ram) * 4096
+        self.change(first, end.min(self.end), |seen| seen.map(claimed));
+        beyond.saturating_add((end.min(self.end).saturating_sub(first) - ram) * 4096)
     }
 
     /// As [`MemoryMap::cut_at`].

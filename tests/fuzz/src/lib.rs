@@ -16,17 +16,19 @@ mod machine;
 mod memory_map;
 #[path = "../../../mm/tests/frames/model.rs"]
 mod naive_frames;
+mod prompt;
 mod walker;
 
 /// A target: it panics if it finds something.
 pub type Target = fn(&[u8]);
 
 /// The targets by name. The name is that of the binary in `fuzz/fuzz_targets`, and of the folder with the seeds.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("boot_info", boot_info::run),
     ("command_line", command_line::run),
     ("frames", frames::run),
     ("memory_map", memory_map::run),
+    ("prompt", prompt::run),
     ("walker", walker::run),
 ];
 
