@@ -57,7 +57,7 @@ impl Layers {
         self.change(first, end.min(self.end), |seen| Some(seen.map_or(kind, |seen| seen.max(kind))));
     }
 
-    /// As [`MemoryMap::claim`], for any kind but usable RAM.
+    /// As [`MemoryMap::claim`], for what RAM can hold.
     pub fn claim(&mut self, start: u64, bytes: u64, kind: Kind) -> u64 {
         let (first, end) = Self::pages(start, bytes, kind);
         let claimed = |seen: Kind| if seen.is_ram() { seen.max(kind) } else { seen };
@@ -66,6 +66,14 @@ impl Layers {
         let ram = self.runs(is_ram).map(|(from, to)| to.min(end).saturating_sub(from.max(first))).sum::<u64>();
         self.change(first, end.min(self.end), |seen| seen.map(claimed));
         beyond.saturating_add((end.min(self.end).saturating_sub(first) - ram) * 4096)
+    }
+
+    /// As [`MemoryMap::overrule`], for any kind but usable RAM.
+    pub fn overrule(&mut self, start: u64, end: u64, kind: Kind) -> u64 {
+        let (first, end) = (start >> 12, end.div_ceil(4096).min(self.end));
+        let ram = self.runs(is_ram).map(|(from, to)| to.min(end).saturating_sub(from.max(first))).sum::<u64>();
+        self.change(first, end, |_| Some(kind));
+        (end.saturating_sub(first) - ram) * 4096
     }
 
     /// As [`MemoryMap::cut_at`].

@@ -21,7 +21,7 @@ const KINDS: [Kind; 9] = [
 const MOST: usize = 300;
 
 /// The first byte says how much storage the map has: with its top bit set, enough for all that comes. Then ten bytes make
-/// a step: insert, reserve, claim or cut, a kind, and two numbers with a factor each.
+/// a step: insert, reserve, claim, overrule or cut, a kind, and two numbers with a factor each.
 pub fn run(bytes: &[u8]) {
     let mut bytes = Bytes(bytes);
     let size = bytes.byte();
@@ -53,12 +53,18 @@ fn step(bytes: &mut Bytes, map: &mut MemoryMap, layers: &mut Layers, enough: boo
             map.reserve(PhysAddr(start), PhysAddr(length), kind);
             layers.insert(start, length.saturating_sub(start), kind);
         }
-        12..=14 if kind != Kind::Usable => {
+        12 | 13 if kind.is_ram() && kind != Kind::Usable => {
             let (got, outside) = (map.claim(PhysAddr(start), length, kind), layers.claim(start, length, kind));
             assert!(
                 !enough || got == outside,
                 "{kind:?} claimed {length:#x} bytes from {start:#x}: {got} and not {outside}"
             );
+        }
+        14 if kind != Kind::Usable => {
+            let end = start.saturating_add(length);
+            let (got, outside) =
+                (map.overrule(PhysAddr(start), PhysAddr(end), kind), layers.overrule(start, end, kind));
+            assert!(!enough || got == outside, "{start:#x}-{end:#x} overruled: {got} and not {outside}");
         }
         15 => {
             let bits = start as u32;

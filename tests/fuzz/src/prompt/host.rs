@@ -4,8 +4,10 @@ use std::panic::resume_unwind;
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use kernel::{BootFacts, CpuFacts, Fault, Input, Machine, Platform, Registers};
-use mm::{Frame, FrameRun, Frames, KernelMap, Kind, MapError, Memory, MemoryMap, Mmu, Options, PageFlags, PageRange};
-use mm::{PAGE_SIZE, Region, Section, VirtAddr, Window, select};
+use mm::{
+    Cache, Frame, FrameRun, Frames, KernelMap, Kind, MapError, Memory, MemoryMap, Mmu, Options, PageFlags, PageRange,
+};
+use mm::{PAGE_SIZE, PhysAddr, Region, Section, VirtAddr, Width, Window, select};
 
 use super::terminal::Terminal;
 use crate::machine::FULL;
@@ -242,6 +244,10 @@ impl Platform for Host {
 
     fn fault(&self, _: Fault) {
         unreachable!("only the command fault does that")
+    }
+
+    fn poke(&self, _: &mut KernelMap, _: &mut Memory, _: PhysAddr, _: Cache, _: Width, _: u64) -> Result<(), MapError> {
+        unreachable!("only the command poke does that")
     }
 
     fn reboot(&self) -> ! {
