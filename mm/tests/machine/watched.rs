@@ -46,6 +46,11 @@ impl<E: Entry> Entry for Whole<E> {
         unsafe { E::load(slot.cast()) }
     }
 
+    unsafe fn peek(slot: *const Self) -> u64 {
+        // SAFETY: as above.
+        unsafe { E::peek(slot.cast()) }
+    }
+
     unsafe fn store(slot: *mut Self, value: u64) {
         // SAFETY: as above.
         unsafe { E::store(slot.cast(), value) };
@@ -68,6 +73,11 @@ impl Entry for Torn {
     unsafe fn load(slot: *const Self) -> u64 {
         // SAFETY: by this function's contract; the layout is the same.
         unsafe { Halves::load(slot.cast()) }
+    }
+
+    unsafe fn peek(slot: *const Self) -> u64 {
+        // SAFETY: as above.
+        unsafe { Halves::peek(slot.cast()) }
     }
 
     unsafe fn store(slot: *mut Self, value: u64) {
