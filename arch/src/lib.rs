@@ -19,7 +19,7 @@
 //! - [`tlb`]: forgetting translations;
 //! - [`interrupts`], [`pic`], [`timer`]: on, off, waiting, which devices may interrupt, and a heartbeat;
 //! - [`power`]: restart and power off;
-//! - [`fault`]: exceptions on purpose.
+//! - [`fault`]: exceptions on purpose; [`probe`]: accesses that may end in one, and go on.
 #![no_std]
 
 pub mod cpu;
@@ -31,6 +31,7 @@ pub mod mode;
 mod nmi;
 pub mod pic;
 pub mod power;
+pub mod probe;
 pub mod receive;
 mod registers;
 mod ring;

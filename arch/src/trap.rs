@@ -22,7 +22,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 pub use crate::machine::frame::Frame;
 
-use crate::{interrupts, pic, receive, screen, serial, timer};
+use crate::{interrupts, pic, probe, receive, screen, serial, timer};
 
 /// The vectors that the architecture has kept for exceptions.
 const EXCEPTIONS: u8 = 32;
@@ -114,6 +114,9 @@ pub(crate) fn dispatch(frame: &mut Frame) {
             }
         }
         pic::acknowledge(vector);
+        return;
+    }
+    if probe::caught(frame) {
         return;
     }
     let handler = HANDLER.load(Ordering::Acquire);

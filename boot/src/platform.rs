@@ -1,8 +1,8 @@
 //! The machine, as the kernel asks for it: [`kernel::Platform`] by way of `arch`.
 
-use arch::{cpu, fault, interrupts, keyboard, mode, power, receive, screen, serial, timer, tlb};
+use arch::{cpu, fault, interrupts, keyboard, mode, power, probe, receive, screen, serial, timer, tlb};
 use kernel::{CpuFacts, Fault, Input, Platform, Registers};
-use mm::{Cache, KernelMap, MapError, Memory, Mmu, PhysAddr, Width};
+use mm::{Access, Cache, Controls, FaultCode, Features, KernelMap, MapError, Memory, Mmu, PhysAddr, Trial, Width};
 
 use crate::heap;
 
@@ -108,6 +108,24 @@ impl Platform for Pc {
         // SAFETY: the kernel asks for memory that nobody has, or passes on what a person insists on who was told what it is;
         // that this may break the kernel is then what was asked for.
         unsafe { map.poke(memory, &MMU, at, cache, width, value) }
+    }
+
+    fn lay_trial(&self, map: &mut KernelMap, memory: &mut Memory, features: &Features) -> Result<Trial, MapError> {
+        // SAFETY: `arch` alone executes the bytes, and it expects them.
+        unsafe { map.lay_trial(memory, &MMU, features, probe::CODE, probe::STUB) }
+    }
+
+    fn attempt(&self, trial: &Trial, access: Access, ac: bool) -> Option<Result<(), FaultCode>> {
+        // SAFETY: trials are made above and nowhere else.
+        unsafe { probe::attempt(trial, access, ac) }
+    }
+
+    fn with_controls(&self, map: &mut KernelMap, controls: &Controls, tries: &mut dyn FnMut(&mut KernelMap)) -> bool {
+        if !map.is_live() || map.tables().paging().limits.no_execute && !controls.no_execute {
+            return false;
+        }
+        // SAFETY: the live tree either has no NX bit, or the bit keeps its meaning.
+        unsafe { probe::with_controls(controls, &mut || tries(map)) }
     }
 
     fn reboot(&self) -> ! {

@@ -1,6 +1,8 @@
 //! What the kernel asks of the machine it runs on.
 
-use mm::{Cache, KernelMap, MapError, Memory, Mmu, PhysAddr, VirtAddr, Width};
+use mm::{
+    Access, Cache, Controls, FaultCode, Features, KernelMap, MapError, Memory, Mmu, PhysAddr, Trial, VirtAddr, Width,
+};
 
 /// The machine below the kernel. `boot` implements it with `arch`; the kernel itself never sees either.
 pub trait Platform: Sync {
@@ -55,6 +57,22 @@ pub trait Platform: Sync {
         width: Width,
         value: u64,
     ) -> Result<(), MapError>;
+
+    /// Lays a page that accesses can be tried on in `map`.
+    ///
+    /// # Errors
+    /// [`MapError::NoMemory`]. Nothing has changed then.
+    fn lay_trial(&self, map: &mut KernelMap, memory: &mut Memory, features: &Features) -> Result<Trial, MapError>;
+
+    /// Tries an access to the page of `trial`, with EFLAGS.AC set if `ac`. `None` if its tree is not the live one.
+    ///
+    /// # Errors
+    /// The error code of the page fault that it ends in.
+    fn attempt(&self, trial: &Trial, access: Access, ac: bool) -> Option<Result<(), FaultCode>>;
+
+    /// Runs `tries` with WP, NXE, SMEP and SMAP as `controls` has them, and then puts them back. Tells whether it did: not
+    /// if one is wanted that this CPU does not have, nor with NXE off on tables that rely on it. `map` is the live tree.
+    fn with_controls(&self, map: &mut KernelMap, controls: &Controls, tries: &mut dyn FnMut(&mut KernelMap)) -> bool;
 
     /// Restarts the machine.
     fn reboot(&self) -> !;

@@ -125,6 +125,11 @@ pub(crate) unsafe fn reload() {
     }
 }
 
+/// Where the TSS says at which stack pointer the kernel goes on when ring 3 is interrupted.
+pub(crate) fn kernel_stack() -> *mut usize {
+    tasks::kernel_stack()
+}
+
 /// Says that `root` is the live root.
 pub(crate) fn follow(root: PhysFrame) {
     tasks::follow(root);

@@ -67,6 +67,13 @@ impl Frame {
         []
     }
 
+    /// Goes on in the kernel, at `address`, with `result` in the register in which a function returns its own.
+    pub(crate) const fn return_to_kernel(&mut self, address: usize, _stack: usize, result: usize) {
+        self.cs = super::descriptors::KERNEL_CODE as u32;
+        self.eip = address as u32;
+        self.eax = result as u32;
+    }
+
     /// Goes on at `address` instead.
     pub const fn resume_at(&mut self, address: u64) {
         self.eip = address as u32;

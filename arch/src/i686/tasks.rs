@@ -39,6 +39,12 @@ pub(super) fn state(index: usize) -> *mut TaskStateSegment {
     (&raw mut TASKS).cast::<TaskStateSegment>().wrapping_add(index)
 }
 
+/// Where the stack pointer lies with which the kernel goes on when ring 3 is interrupted.
+pub(super) fn kernel_stack() -> *mut usize {
+    // SAFETY: only the place is asked for, in a state that is always there; nothing is read or written.
+    unsafe { (&raw mut (*state(0)).esp0).cast() }
+}
+
 /// Which task `vector` has, if any.
 pub(super) fn of(vector: usize) -> Option<usize> {
     OWN_STACK.iter().position(|own| usize::from(*own) == vector).map(|at| at + 1)
@@ -54,6 +60,8 @@ pub(super) unsafe fn prepare() {
     // SAFETY: the caller's promise: nobody else, the CPU included, reads the states now.
     unsafe {
         (*state(0)).iobp_offset = no_map;
+        // With the stack pointer beside it: where the kernel goes on when ring 3 is interrupted.
+        (*state(0)).ss0 = KERNEL_DATA;
         for (at, vector) in OWN_STACK.into_iter().enumerate() {
             let task = &mut *state(at + 1);
             let start = if vector == trap::DOUBLE_FAULT { task_with_error } else { task_without_error };

@@ -135,6 +135,12 @@ pub(crate) unsafe fn reload() {
     }
 }
 
+/// Where the TSS says at which stack pointer the kernel goes on when ring 3 is interrupted.
+pub(crate) const fn kernel_stack() -> *mut usize {
+    // SAFETY: only the place is asked for; nothing is read or written.
+    unsafe { (&raw mut TABLES.tss.rsp).cast() }
+}
+
 /// Says that `root` is the live root. Long mode has no task that would load one of its own.
 pub(crate) const fn follow(_root: PhysFrame) {}
 

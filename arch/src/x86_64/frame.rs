@@ -93,6 +93,16 @@ impl Frame {
         ]
     }
 
+    /// Goes on in the kernel, at `address` on the stack `stack`, with `result` in the register in which a function returns
+    /// its own.
+    pub(crate) const fn return_to_kernel(&mut self, address: usize, stack: usize, result: usize) {
+        self.cs = super::descriptors::KERNEL_CODE as u64;
+        self.ss = super::descriptors::KERNEL_DATA as u64;
+        self.rip = address as u64;
+        self.rsp = stack as u64;
+        self.rax = result as u64;
+    }
+
     /// Goes on at `address` instead.
     pub const fn resume_at(&mut self, address: u64) {
         self.rip = address;
