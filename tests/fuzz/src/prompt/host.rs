@@ -5,9 +5,11 @@ use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use kernel::{BootFacts, CpuFacts, Fault, Input, Machine, Platform, Registers};
 use mm::{
+    Access, Controls, FaultCode, Features, PAGE_SIZE, PhysAddr, Region, Section, Trial, VirtAddr, Width, Window, select,
+};
+use mm::{
     Cache, Frame, FrameRun, Frames, KernelMap, Kind, MapError, Memory, MemoryMap, Mmu, Options, PageFlags, PageRange,
 };
-use mm::{PAGE_SIZE, PhysAddr, Region, Section, VirtAddr, Width, Window, select};
 
 use super::terminal::Terminal;
 use crate::machine::FULL;
@@ -248,6 +250,18 @@ impl Platform for Host {
 
     fn poke(&self, _: &mut KernelMap, _: &mut Memory, _: PhysAddr, _: Cache, _: Width, _: u64) -> Result<(), MapError> {
         unreachable!("only the command poke does that")
+    }
+
+    fn lay_trial(&self, _: &mut KernelMap, _: &mut Memory, _: &Features) -> Result<Trial, MapError> {
+        unreachable!("only the self-tests do that")
+    }
+
+    fn attempt(&self, _: &Trial, _: Access, _: bool) -> Option<Result<(), FaultCode>> {
+        unreachable!("only the self-tests do that")
+    }
+
+    fn with_controls(&self, _: &mut KernelMap, _: &Controls, _: &mut dyn FnMut(&mut KernelMap)) -> bool {
+        unreachable!("only the self-tests do that")
     }
 
     fn reboot(&self) -> ! {
