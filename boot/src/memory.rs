@@ -86,7 +86,7 @@ pub fn take_stock(map: &mut MemoryMap<'static>, window: Window, layout: &Layout)
     let metadata = unsafe { core::slice::from_raw_parts_mut(at, (pages * PAGE_SIZE / 8) as usize) };
     let runs = collect(map, &mut storage[..]);
     let frames = Frames::new(runs, &boundaries, metadata).map_err(Shortage::Refused)?;
-    Ok(Memory { window, frames })
+    Ok(Memory::new(window, frames))
 }
 
 /// The usable runs of `map`, as many as there is room for.

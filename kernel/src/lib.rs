@@ -63,7 +63,7 @@ fn take_stock(machine: &Machine) {
     info!(
         "memory: {} KiB of RAM, {} KiB of it free, {} KiB within reach of the aperture",
         machine.memory_map.total_ram_kib(),
-        kib(memory.frames.free_frames()),
+        kib(memory.free_frames()),
         kib(machine.memory_map.ram_runs().map(|run| seen_by(&memory, run)).sum()),
     );
 }

@@ -1,6 +1,7 @@
 //! Physical memory as the page tables need it: where frames can be reached, and which are free.
 
-use crate::{Frame, Frames, MapError, PAGE_SIZE, Window};
+use crate::frames::{FrameCache, Purpose};
+use crate::{Frame, FrameError, Frames, MapError, PAGE_SIZE, Window};
 
 /// The first frame above 4 GiB.
 const ROOT_END: Frame = Frame(1 << 20);
@@ -9,11 +10,57 @@ const ROOT_END: Frame = Frame(1 << 20);
 pub struct Memory {
     /// The frames that can be reached by pointer. Page tables come from among them.
     pub window: Window,
-    /// Which frames are free.
+    /// Which frames are free, but for those in the cache: what that holds counts as allocated here.
     pub frames: Frames,
+    /// What single frames are dealt from. One, because one CPU changes page tables.
+    cache: FrameCache,
 }
 
 impl Memory {
+    /// Memory that is seen through `window` and of which `frames` are free.
+    pub const fn new(window: Window, frames: Frames) -> Self {
+        let cache = FrameCache::new(window.frames().end());
+        Self { window, frames, cache }
+    }
+
+    /// How many frames are free, wherever they are.
+    pub fn free_frames(&self) -> u64 {
+        self.frames.free_frames() + self.cache.frames()
+    }
+
+    /// How many of them the cache holds.
+    pub fn cached_frames(&self) -> u64 {
+        self.cache.frames()
+    }
+
+    /// Takes a block. Single frames are dealt from the cache: those that may lie anywhere apart from those that may
+    /// lie anywhere in the window, because the former can be moved and the latter cannot. For anything else the
+    /// cache gives up what it has before memory counts as short.
+    #[inline]
+    pub(crate) fn alloc(&mut self, order: u8, below: Frame) -> Result<Frame, FrameError> {
+        if order == 0 && below == self.window.frames().end() {
+            self.cache.alloc(&mut self.frames, Purpose::Fixed)
+        } else if order == 0 && below == Frames::ANYWHERE {
+            self.cache.alloc(&mut self.frames, Purpose::Movable)
+        } else {
+            self.alloc_block(order, below)
+        }
+    }
+
+    #[inline(never)]
+    fn alloc_block(&mut self, order: u8, below: Frame) -> Result<Frame, FrameError> {
+        self.frames.alloc(order, below).or_else(|_| {
+            self.cache.drain(&mut self.frames);
+            self.frames.alloc(order, below)
+        })
+    }
+
+    /// Gives a block back.
+    #[inline]
+    pub(crate) fn free(&mut self, first: Frame, order: u8) -> Result<(), FrameError> {
+        if order == 0 { self.cache.free(&mut self.frames, first) } else { self.frames.free(first, order) }
+    }
+
     /// A zeroed frame inside the window.
     ///
     /// # Errors
@@ -35,11 +82,11 @@ impl Memory {
     /// A frame inside the window, with whatever was in it.
     #[inline]
     pub(crate) fn unwritten(&mut self) -> Result<Frame, MapError> {
-        self.frames.alloc(0, self.window.frames().end()).map_err(|_| MapError::NoMemory)
+        self.alloc(0, self.window.frames().end()).map_err(|_| MapError::NoMemory)
     }
 
     fn zeroed(&mut self, below: Frame) -> Result<Frame, MapError> {
-        let frame = self.frames.alloc(0, below).map_err(|_| MapError::NoMemory)?;
+        let frame = self.alloc(0, below).map_err(|_| MapError::NoMemory)?;
         // SAFETY: the allocator has just made the frame ours alone, and `at` checked that the window shows it.
         unsafe { self.window.at(frame).write_bytes(0, PAGE_SIZE as usize) };
         Ok(frame)
@@ -54,6 +101,9 @@ impl Memory {
     /// # Panics
     /// If the metadata does not lie in the present window.
     pub unsafe fn move_window(&mut self, window: Window) {
+        // The new window may end elsewhere, and with it what fixed frames may lie in.
+        self.cache.drain(&mut self.frames);
+        self.cache = FrameCache::new(window.frames().end());
         // SAFETY: the same words, seen through the new window, by this function's contract.
         unsafe { self.frames.move_metadata(|at| window.at(self.window.frame_at(at))) };
         self.window = window;
@@ -78,7 +128,7 @@ impl Memory {
     /// If the frame is free already: two owners of one page table is a state in which nothing is safe.
     #[inline]
     pub fn give_back(&mut self, frame: Frame) {
-        if let Err(error) = self.frames.free(frame, 0) {
+        if let Err(error) = self.free(frame, 0) {
             panic!("page table {frame} given back: {error}");
         }
     }

@@ -25,7 +25,7 @@ impl Memory {
     /// # Errors
     /// [`MapError::NoMemory`] if there is no such block.
     pub fn take(&mut self, order: u8, below: Frame) -> Result<OwnedFrames, MapError> {
-        let first = self.frames.alloc(order, below).map_err(|_| MapError::NoMemory)?;
+        let first = self.alloc(order, below).map_err(|_| MapError::NoMemory)?;
         Ok(OwnedFrames { first, order })
     }
 
@@ -35,7 +35,7 @@ impl Memory {
     /// If they are free already, which means that they came from another memory or the allocator's books are
     /// damaged.
     pub fn put(&mut self, frames: OwnedFrames) {
-        if let Err(error) = self.frames.free(frames.first, frames.order) {
+        if let Err(error) = self.free(frames.first, frames.order) {
             panic!("frames at {} given back: {error}", frames.first);
         }
     }

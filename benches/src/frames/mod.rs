@@ -73,6 +73,7 @@ pub fn contestants() -> Vec<(&'static str, Run)> {
     }
     vec![
         of::<limit::Stack>("limit", threads::unlocked),
+        of::<strata::Cached>("**Strata**", threads::cached),
         of::<strata::Core>("Strata, no cache", threads::locked::<strata::Core>),
         of::<buddy_system::Buddy>("buddy_system FrameAllocator", threads::locked::<buddy_system::Buddy>),
         of::<bitmap::Bitmap>("bitmap-allocator", threads::locked::<bitmap::Bitmap>),

@@ -1,7 +1,9 @@
-//! `mm::Frames`.
+//! `mm::Frames`, and `mm::frames::FrameCache` in front of it.
 
+use mm::frames::{Depot, FrameCache, Purpose};
 use mm::{Frame, FrameRun, Frames};
 
+use super::threads::{SharedAllocator, Spin};
 use super::{FRAMES, FrameAllocator, microseconds};
 use crate::host::Mapping;
 
@@ -47,5 +49,88 @@ impl FrameAllocator for Core {
         let bytes = 8 * metadata.len() as u64;
         let (_, time) = microseconds(|| made(metadata));
         Some((bytes, time))
+    }
+}
+
+/// With the cache of one CPU in front, as the kernel uses it: single frames come from the cache, blocks from the
+/// allocator, which the cache gives up its frames to when it has none.
+pub struct Cached {
+    core: Core,
+    cache: FrameCache,
+}
+
+#[inline(always)]
+fn alloc(cache: &mut FrameCache, depot: &mut impl Depot, order: u8) -> Option<u64> {
+    if order == 0 {
+        return cache.alloc(depot, Purpose::Movable).ok().map(|frame| frame.0);
+    }
+    let got = depot.with(|frames| {
+        frames.alloc(order, Frames::ANYWHERE).or_else(|_| {
+            cache.drain(frames);
+            frames.alloc(order, Frames::ANYWHERE)
+        })
+    });
+    got.ok().map(|first| first.0)
+}
+
+#[inline(always)]
+fn free(cache: &mut FrameCache, depot: &mut impl Depot, first: u64, order: u8) {
+    let first = Frame(first);
+    let freed = if order == 0 { cache.free(depot, first) } else { depot.with(|frames| frames.free(first, order)) };
+    assert!(freed.is_ok());
+}
+
+impl FrameAllocator for Cached {
+    fn new() -> Self {
+        Self { core: Core::new(), cache: FrameCache::new(Frames::ANYWHERE) }
+    }
+
+    #[inline(never)]
+    fn alloc(&mut self, order: u8) -> Option<u64> {
+        alloc(&mut self.cache, &mut self.core.0, order)
+    }
+
+    #[inline(never)]
+    fn free(&mut self, first: u64, order: u8) {
+        free(&mut self.cache, &mut self.core.0, first, order);
+    }
+
+    fn set_up() -> Option<(u64, f64)> {
+        Core::set_up()
+    }
+}
+
+/// A cache for each thread, and one lock.
+pub struct Threads(Spin<Core>);
+
+thread_local! {
+    static CACHE: std::cell::RefCell<FrameCache> = const { std::cell::RefCell::new(FrameCache::new(Frames::ANYWHERE)) };
+}
+
+struct Lock<'a>(&'a Spin<Core>);
+
+impl Depot for Lock<'_> {
+    #[inline]
+    fn with<R>(&mut self, work: impl FnOnce(&mut Frames) -> R) -> R {
+        self.0.with(|core| work(&mut core.0))
+    }
+}
+
+impl Threads {
+    /// All frames free and no cache filled.
+    pub fn new() -> Self {
+        Self(Spin::new(Core::new()))
+    }
+}
+
+impl SharedAllocator for Threads {
+    #[inline(never)]
+    fn alloc(&self, order: u8) -> Option<u64> {
+        CACHE.with_borrow_mut(|cache| alloc(cache, &mut Lock(&self.0), order))
+    }
+
+    #[inline(never)]
+    fn free(&self, first: u64, order: u8) {
+        CACHE.with_borrow_mut(|cache| free(cache, &mut Lock(&self.0), first, order));
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Barrier, Mutex};
 use std::time::Instant;
 
 use super::limit::Stack;
+use super::strata::Threads;
 use super::{FrameAllocator, Row};
 use crate::host;
 use crate::rng::Rng;
@@ -100,6 +101,11 @@ pub fn locked<A: FrameAllocator + Send>() -> Vec<Row> {
 /// The workloads for one that is.
 pub fn shared<A: FrameAllocator + SharedAllocator>() -> Vec<Row> {
     all(&A::new(), true)
+}
+
+/// The workloads for Strata's caches.
+pub fn cached() -> Vec<Row> {
+    all(&Threads::new(), true)
 }
 
 /// The workloads for the limit.

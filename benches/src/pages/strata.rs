@@ -56,7 +56,7 @@ fn memory() -> Memory {
     let free = FrameRun::between(all.first.offset(METADATA), all.end());
     let Ok(frames) = Frames::new(&[free], &[], metadata) else { panic!("the metadata's frames suffice") };
     // SAFETY: the arena shows these frames for as long as the process lives.
-    Memory { window: unsafe { Window::new(arena::base(), all) }, frames }
+    Memory::new(unsafe { Window::new(arena::base(), all) }, frames)
 }
 
 fn done<T>(result: Result<T, MapError>) -> T {
@@ -108,7 +108,7 @@ impl<F: Format, const TABLE: bool> PageTables for Tree<F, TABLE> {
             phys_bits: 52,
         };
         let mut memory = memory();
-        let (frames, limits) = (memory.frames.free_frames(), Limits::new(info, &features));
+        let (frames, limits) = (memory.free_frames(), Limits::new(info, &features));
         let routines = black_box(const { &<F as Table>::ROUTINES });
         let root = done((routines.new_root)(&mut memory, &limits));
         Self {
@@ -200,6 +200,6 @@ impl<F: Format, const TABLE: bool> PageTables for Tree<F, TABLE> {
     }
 
     fn tables(&self) -> u64 {
-        self.frames - self.memory.frames.free_frames()
+        self.frames - self.memory.free_frames()
     }
 }

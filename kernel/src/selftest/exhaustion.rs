@@ -53,25 +53,25 @@ fn one_by_one(machine: &mut Machine, leaf: &OwnedFrames, spare: &mut [Option<Own
     // PAE's directories are there from the start.
     let needed = u64::from(info.levels - 1) - u64::from(info.root_is_registers);
     let memory = &mut machine.memory.lock();
-    if memory.frames.free_frames() != 0 {
+    if memory.free_frames() != 0 {
         return Ok(Outcome::Skipped("free memory is in too many pieces to hold it all"));
     }
     let range = PageRange::new(HERE, 1);
     let request = MapRequest { range, first: leaf.run().first, flags: PageFlags::new(Rights::WRITE) };
     for slot in spare {
-        let free = memory.frames.free_frames();
+        let free = memory.free_frames();
         let told = machine.map.map_user(memory, &request);
         if free >= needed {
             told.named("map with a frame for each table")?;
-            let left = memory.frames.free_frames();
+            let left = memory.free_frames();
             machine.map.unmap_user(memory, range, None).named("unmap")?.flush(memory, machine.platform.mmu());
             machine.map.trim_user(memory).named("trim")?.flush(memory, machine.platform.mmu());
             expect(left == free - needed, "a page takes one frame for each table that it needs")?;
-            expect(memory.frames.free_frames() == free, "the tables come home")?;
+            expect(memory.free_frames() == free, "the tables come home")?;
             return Ok(Outcome::Passed);
         }
         expect(told == Err(MapError::NoMemory), "without a frame for each table a page is refused for want of memory")?;
-        expect(memory.frames.free_frames() == free, "what was taken for a refused request is given back")?;
+        expect(memory.free_frames() == free, "what was taken for a refused request is given back")?;
         expect(machine.map.tables().query(memory, HERE).is_none(), "a refused request maps nothing")?;
         if let Some(frame) = slot.take() {
             memory.put(frame);

@@ -95,9 +95,9 @@ pub fn run(console: &mut Console, machine: &mut Machine, prefix: &str) -> Result
     let mut found = false;
     for (name, test) in TESTS.iter().filter(|(name, _)| name.starts_with(prefix)) {
         found = true;
-        let before = machine.memory.lock().frames.free_frames();
+        let before = machine.memory.lock().free_frames();
         let verdict = test(machine);
-        let after = machine.memory.lock().frames.free_frames();
+        let after = machine.memory.lock().free_frames();
         // What the heap has taken it keeps.
         let verdict = match verdict {
             Ok(_) if before != after && !name.starts_with("heap.") => Err(Failure::Lost { before, after }),

@@ -22,7 +22,7 @@ pub fn mem(console: &mut Console, machine: &Machine) -> fmt::Result {
         }
         writeln!(console)?;
     }
-    let (free, all) = (memory.frames.free_frames(), memory.frames.total_frames());
+    let (free, all) = (memory.free_frames(), memory.frames.total_frames());
     writeln!(console, "frames: {free} of {all} free, {} KiB", free * 4)?;
     let window = memory.window.frames();
     writeln!(console, "aperture: frames {:#x} to {:#x} can be reached by pointer", window.first, window.end().0)?;

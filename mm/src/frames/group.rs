@@ -56,6 +56,14 @@ impl Group {
     }
 }
 
+impl Group {
+    /// The units that are allocated as a block of one (or were never given, which the caller tells apart).
+    #[inline]
+    pub const fn singles(self) -> u64 {
+        self.head & !self.free & (self.free | self.head).rotate_right(1)
+    }
+}
+
 /// The units of the block of `class` at `bit`.
 #[inline]
 pub(super) const fn mask(bit: u32, class: u32) -> u64 {

@@ -28,8 +28,11 @@
 //! begins, where it ends. So a double free, a frame never given and a wrong order are all found, always, and the state
 //! is as before. What cannot be found is a right block given back by someone who does not own it.
 //!
-//! One lock is the caller's business: every change takes `&mut self`.
+//! One lock is the caller's business: every change takes `&mut self`. What keeps CPUs from meeting at it is
+//! [`FrameCache`] (`cache.rs`), which takes and gives back single frames by the group (`batch.rs`).
 
+mod batch;
+mod cache;
 mod error;
 mod give;
 mod group;
@@ -43,6 +46,7 @@ mod run;
 mod section;
 mod zone;
 
+pub use cache::{Depot, FrameCache, Purpose};
 pub use error::FrameError;
 pub use report::ZoneInfo;
 

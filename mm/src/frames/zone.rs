@@ -208,7 +208,7 @@ impl Zone {
 
     /// Dissolves the group of `level` around `frame`, now wholly free, and frees its unit on the level above.
     #[inline(never)]
-    fn complete(&mut self, meta: &mut [u64], mut level: usize, frame: u64) {
+    pub fn complete(&mut self, meta: &mut [u64], mut level: usize, frame: u64) {
         loop {
             let group = self.group_of(meta, level, frame);
             self.set_state(meta, level, group, self.levels[level].state(meta, group), State::ABSENT);

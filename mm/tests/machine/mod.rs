@@ -90,7 +90,7 @@ impl Machine {
         let frames = Frames::new(runs, &zones, unsafe { &mut *books }).expect("one run is in order");
         // SAFETY: the arena shows exactly these frames and lives as long as the memory beside it.
         let window = unsafe { Window::new(arena.base(), all) };
-        Self { arena, memory: Memory { window, frames }, total: all.count, books }
+        Self { arena, memory: Memory::new(window, frames), total: all.count, books }
     }
 
     /// How many frames it has.
@@ -100,7 +100,7 @@ impl Machine {
 
     /// How many of them are free.
     pub fn free_frames(&self) -> u64 {
-        self.memory.frames.free_frames()
+        self.memory.free_frames()
     }
 
     /// Fails unless every frame is home.

@@ -1,0 +1,240 @@
+//! What one CPU keeps of the free frames, so that most calls for a single frame need no lock.
+//!
+//! A cache takes and gives back frames by the group: 64 frames side by side are one word, a bit for each. It has two
+//! *hands*, from which frames are dealt, and a few *piles*, on which they are gathered when they come back:
+//!
+//! ```text
+//!    alloc <- hand (fixed):   group 17    1110 0100 ...       refilled: all that is free in the lowest broken group
+//!    alloc <- hand (movable): group 90    0000 1011 ...
+//!    free  -> pile:           group 12    1011 0000 ...       put back together, when another group needs the place
+//! ```
+//!
+//! Page tables and whatever else can never be moved come from one hand, the rest from the other, so that the two do not
+//! lie in the same 256 KiB unless memory is short. A frame that comes back to a hand's group goes into the hand, so that
+//! a pair costs a few instructions. It is not dealt next if it came from elsewhere: the hand is refilled where memory is
+//! already broken and low, which is what keeps large blocks whole. A stack of frames would deal the last one returned,
+//! wherever it lies, and leave memory as broken as it ever was.
+//!
+//! Frames that come back far apart are not worth a pile: the first of a group goes straight to the allocator, and a pile
+//! is begun by the second in a row.
+//!
+//! # Several CPUs
+//!
+//! Nothing here is lock-free, and nothing needs to be proven about memory order. A cache is a plain value of which its
+//! CPU has the only `&mut`; what CPUs share is [`Frames`] alone, which is reached through [`Depot::with`], that is
+//! under one lock, and no lock is taken inside it. A group can be in the caches of several CPUs, but a *frame* is free
+//! in at most one: in the allocator's books what caches hold is allocated, [`Frames::take_group`] hands a free frame to
+//! one cache only, and a frame comes to a pile only from its owner, who had it alone.
+//!
+//! A wrong free is refused at once as long as the cache that is told of it is the one that has the frame, or none has
+//! it. What stays unseen until the pile is put back, and is then refused and counted by [`FrameCache::refused`], is a
+//! frame given back on two CPUs.
+
+use super::{FrameError, Frames};
+use crate::Frame;
+
+/// Frames in a group, as a power of two.
+const GROUP: u32 = 6;
+
+/// How many groups can be gathered at once.
+const PILES: usize = 16;
+
+/// A pile of so many frames is dealt from again without asking the allocator.
+const WORTH_DEALING: u32 = 32;
+
+/// No group: beyond the last frame that can exist.
+const NONE: u64 = u64::MAX;
+
+/// Where a cache gets its frames from: the allocator, or a lock around it.
+pub trait Depot {
+    /// Does `work` while nobody else uses the allocator.
+    fn with<R>(&mut self, work: impl FnOnce(&mut Frames) -> R) -> R;
+}
+
+impl Depot for Frames {
+    #[inline]
+    fn with<R>(&mut self, work: impl FnOnce(&mut Frames) -> R) -> R {
+        work(self)
+    }
+}
+
+/// What a frame is wanted for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// For page tables and the kernel's own data, whose address stays what it is.
+    Fixed = 0,
+    /// For what is only reached through page tables and could be moved.
+    Movable = 1,
+}
+
+/// Frames of one group.
+#[derive(Clone, Copy)]
+struct Part {
+    /// The number of the group's first frame, divided by 64.
+    group: u64,
+    /// The frames that are free and in this cache.
+    free: u64,
+    /// The frames that may come back here: they are single frames, allocated as far as the allocator knows.
+    ours: u64,
+}
+
+impl Part {
+    const EMPTY: Self = Self { group: NONE, free: 0, ours: 0 };
+
+    /// Takes `bit` back, unless it is free already or none of those that may come. Whether it did.
+    #[inline]
+    fn take_back(&mut self, bit: u64) -> bool {
+        let right = self.ours & !self.free & bit != 0;
+        if right {
+            self.free |= bit;
+        }
+        right
+    }
+}
+
+/// The free frames that one CPU has at hand.
+pub struct FrameCache {
+    /// Fixed frames lie below this one.
+    reach: Frame,
+    hands: [Part; 2],
+    piles: [Part; PILES],
+    /// The group of the last frame that went straight to the allocator.
+    last: u64,
+    refused: u64,
+}
+
+impl FrameCache {
+    /// The most frames that a cache can hold.
+    pub const MOST: u64 = (64 * (2 + PILES)) as u64;
+
+    /// An empty cache. Frames for [`Purpose::Fixed`] will lie below `reach`.
+    pub const fn new(reach: Frame) -> Self {
+        Self { reach, hands: [Part::EMPTY; 2], piles: [Part::EMPTY; PILES], last: NONE, refused: 0 }
+    }
+
+    /// The limit below which frames for `purpose` lie.
+    fn limit(&self, purpose: Purpose) -> Frame {
+        match purpose {
+            Purpose::Fixed => self.reach,
+            Purpose::Movable => Frames::ANYWHERE,
+        }
+    }
+
+    /// Takes a frame.
+    ///
+    /// # Errors
+    /// [`FrameError::NoMemory`] if neither the allocator nor this cache has one. Other caches may.
+    #[inline]
+    pub fn alloc(&mut self, depot: &mut impl Depot, purpose: Purpose) -> Result<Frame, FrameError> {
+        let hand = &mut self.hands[purpose as usize];
+        if hand.free == 0 {
+            return self.refill(depot, purpose);
+        }
+        let bit = hand.free.trailing_zeros();
+        hand.free &= hand.free - 1;
+        Ok(Frame(hand.group << GROUP | u64::from(bit)))
+    }
+
+    /// Gives a frame back.
+    ///
+    /// # Errors
+    /// As [`Frames::free`] of order 0. Nothing has changed then.
+    #[inline]
+    pub fn free(&mut self, depot: &mut impl Depot, frame: Frame) -> Result<(), FrameError> {
+        let (group, bit) = (frame.0 >> GROUP, 1 << (frame.0 % 64));
+        for hand in &mut self.hands {
+            if hand.group == group && hand.take_back(bit) {
+                return Ok(());
+            }
+        }
+        let pile = &mut self.piles[group as usize % PILES];
+        if pile.group == group && pile.take_back(bit) {
+            return Ok(());
+        }
+        self.free_elsewhere(depot, frame)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refill(&mut self, depot: &mut impl Depot, purpose: Purpose) -> Result<Frame, FrameError> {
+        let limit = self.limit(purpose);
+        let low = |pile: &Part| (pile.group + 1) << GROUP <= limit.0;
+        let worth = |pile: &&mut Part| pile.free.count_ones() >= WORTH_DEALING && low(pile);
+        let hand = &mut self.hands[purpose as usize];
+        if let Some(pile) = self.piles.iter_mut().find(worth) {
+            *hand = core::mem::replace(pile, Part::EMPTY);
+        } else {
+            *hand = Part::EMPTY;
+            let taken = depot.with(|frames| {
+                frames.take_group(limit).or_else(|_| {
+                    // Under pressure everything goes back, so that what fits is found wherever it is.
+                    self.drain(frames);
+                    frames.take_group(limit)
+                })
+            });
+            let (group, free) = taken?;
+            self.hands[purpose as usize] = Part { group, free, ours: free };
+        }
+        self.alloc(depot, purpose)
+    }
+
+    /// Gives a frame back that no hand and no pile takes, or finds out why it must not be.
+    #[cold]
+    #[inline(never)]
+    fn free_elsewhere(&mut self, depot: &mut impl Depot, frame: Frame) -> Result<(), FrameError> {
+        if self.holds(frame) {
+            return Err(FrameError::DoubleFree);
+        }
+        let group = frame.0 >> GROUP;
+        let place = group as usize % PILES;
+        let hands = self.hands.iter().any(|hand| hand.group == group);
+        // One in a row, or a group that is here already: what may come back to it has been said.
+        if hands || self.last != group || self.piles[place].group == group {
+            self.last = group;
+            return depot.with(|frames| frames.free(frame, 0));
+        }
+        let pile = &mut self.piles[place];
+        let bit = 1 << (frame.0 % 64);
+        self.refused += depot.with(|frames| {
+            let ours = frames.singles(frame);
+            if ours & bit == 0 {
+                return frames.free(frame, 0).map(|()| 0);
+            }
+            let old = core::mem::replace(pile, Part { group, free: bit, ours });
+            Ok(give_back(frames, old))
+        })?;
+        Ok(())
+    }
+
+    /// Gives everything back to the allocator.
+    pub fn drain(&mut self, frames: &mut Frames) {
+        for part in self.hands.iter_mut().chain(&mut self.piles) {
+            self.refused += give_back(frames, core::mem::replace(part, Part::EMPTY));
+        }
+    }
+
+    /// How many free frames the cache holds.
+    pub fn frames(&self) -> u64 {
+        self.parts().map(|part| u64::from(part.free.count_ones())).sum()
+    }
+
+    /// Whether `frame` is free and in this cache.
+    pub fn holds(&self, frame: Frame) -> bool {
+        self.parts().any(|part| part.group == frame.0 >> GROUP && part.free >> (frame.0 % 64) & 1 != 0)
+    }
+
+    /// How many frames have been given back that another CPU had given back before. Not 0 means that somebody frees
+    /// what is not theirs.
+    pub const fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.hands.iter().chain(&self.piles)
+    }
+}
+
+/// Puts a part's free frames back. How many the allocator refused.
+fn give_back(frames: &mut Frames, part: Part) -> u64 {
+    if part.free == 0 { 0 } else { u64::from((part.free & !frames.give_group(part.group, part.free)).count_ones()) }
+}

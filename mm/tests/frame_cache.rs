@@ -1,0 +1,236 @@
+//! The cache of single frames against a set: which are free, which are not, and what wrong frees are told.
+
+use std::collections::BTreeSet;
+
+use mm::frames::{Boundary, Depot, FrameCache, Purpose};
+use mm::{Frame, FrameError, FrameRun, Frames};
+
+const REACH: Frame = Frame(0x1800);
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % end
+    }
+}
+
+fn frames(runs: &[FrameRun], boundaries: &[Boundary]) -> Frames {
+    let words = Frames::metadata_words(runs, boundaries);
+    Frames::new(runs, boundaries, vec![!0; words].leak()).unwrap()
+}
+
+fn run(first: u64, end: u64) -> FrameRun {
+    FrameRun::between(Frame(first), Frame(end))
+}
+
+/// With holes, odd ends, and zones that meet in the middle of a group.
+fn worlds() -> Vec<(Vec<FrameRun>, Vec<Boundary>)> {
+    let dma = Boundary { end: Frame(0x1000), name: "dma" };
+    let odd = Boundary { end: Frame(0x1234), name: "odd" };
+    vec![
+        (vec![run(1, 0x9F), run(0x100, 0x2000)], vec![dma]),
+        (vec![run(0x11, 0x1233), run(0x1235, 0x1400), run(0x1401, 0x2001)], vec![odd]),
+        ((0..200).map(|n| FrameRun { first: Frame(n * 67), count: 1 + n % 66 }).collect(), vec![dma, odd]),
+        (vec![run(0, 70), run(0x8_0000, 0x8_0046)], vec![dma]),
+    ]
+}
+
+/// What is allocated, and by whom it may be given back: any CPU.
+struct Model {
+    runs: Vec<FrameRun>,
+    total: u64,
+    single: BTreeSet<u64>,
+    pairs: BTreeSet<u64>,
+}
+
+impl Model {
+    fn given(&self, frame: u64) -> bool {
+        self.runs.iter().any(|run| run.contains(Frame(frame)))
+    }
+
+    fn allocated(&self, frame: u64) -> bool {
+        self.single.contains(&frame) || self.pairs.contains(&(frame & !1))
+    }
+
+    fn take(&mut self, got: Result<Frame, FrameError>, limit: Frame, free_below: u64) -> Option<u64> {
+        let Ok(Frame(frame)) = got else {
+            assert_eq!(got, Err(FrameError::NoMemory));
+            assert_eq!(free_below, 0, "refused though a frame is free");
+            return None;
+        };
+        assert!(self.given(frame) && !self.allocated(frame), "{frame:#x} was not free");
+        assert!(frame < limit.0, "{frame:#x} is beyond the limit");
+        self.single.insert(frame);
+        Some(frame)
+    }
+
+    fn free_below(&self, limit: Frame) -> u64 {
+        let all: u64 = self.runs.iter().map(|run| run.end().min(limit).0.saturating_sub(run.first.0)).sum();
+        let single = self.single.range(..limit.0).count() as u64;
+        let pairs: u64 =
+            self.pairs.iter().map(|first| u64::from(first + 1 < limit.0) + u64::from(*first < limit.0)).sum();
+        all - single - pairs
+    }
+
+    fn agrees(&self, frames: &Frames, cache: &FrameCache) {
+        let out = (self.single.len() + 2 * self.pairs.len()) as u64;
+        assert_eq!(frames.free_frames() + cache.frames() + out, self.total, "frames are lost or made up");
+        assert!(cache.frames() <= FrameCache::MOST);
+        assert_eq!(cache.refused(), 0);
+    }
+}
+
+#[test]
+fn random_programs_agree_with_the_model() {
+    for (seed, (runs, boundaries)) in worlds().into_iter().enumerate() {
+        let mut real = frames(&runs, &boundaries);
+        let mut cache = FrameCache::new(REACH);
+        let total = runs.iter().map(|run| run.count).sum();
+        let end = runs.last().unwrap().end().0 + 70;
+        let mut model = Model { runs, total, single: BTreeSet::new(), pairs: BTreeSet::new() };
+        let mut random = Random(seed as u64 + 1);
+        let mut held: Vec<u64> = Vec::new();
+        for step in 0..60_000 {
+            let growing = step / 4_000 % 2 == 0;
+            match random.below(20) {
+                0..=9 if growing => {
+                    let (purpose, limit) = if random.below(2) == 0 {
+                        (Purpose::Fixed, REACH)
+                    } else {
+                        (Purpose::Movable, Frames::ANYWHERE)
+                    };
+                    let free_below = model.free_below(limit);
+                    held.extend(model.take(cache.alloc(&mut real, purpose), limit, free_below));
+                }
+                0..=9 if !held.is_empty() => {
+                    // In the order taken, or at random: piles are for the former.
+                    let last = held.len() as u64 - 1;
+                    let at = if random.below(3) == 0 { random.below(last + 1) } else { last } as usize;
+                    let frame = held.swap_remove(at);
+                    assert_eq!(cache.free(&mut real, Frame(frame)), Ok(()));
+                    model.single.remove(&frame);
+                }
+                10 | 11 => {
+                    if let Ok(Frame(first)) = real.alloc(1, Frames::ANYWHERE) {
+                        assert!(!model.allocated(first) && !model.allocated(first + 1));
+                        model.pairs.insert(first);
+                    }
+                }
+                12 if !growing => {
+                    if let Some(first) = model.pairs.pop_first() {
+                        assert_eq!(real.free(Frame(first), 1), Ok(()));
+                    }
+                }
+                13..=17 => {
+                    // Wrong: nothing may change.
+                    let frame = random.below(end);
+                    let before = (real.free_frames(), cache.frames());
+                    let expected = if model.single.contains(&frame) {
+                        continue;
+                    } else if !model.given(frame) {
+                        FrameError::NeverGiven
+                    } else if model.allocated(frame) {
+                        FrameError::WrongOrder
+                    } else {
+                        FrameError::DoubleFree
+                    };
+                    assert_eq!(cache.free(&mut real, Frame(frame)), Err(expected), "{frame:#x}");
+                    assert_eq!((real.free_frames(), cache.frames()), before);
+                }
+                18 if random.below(50) == 0 => {
+                    cache.drain(&mut real);
+                    assert_eq!(cache.frames(), 0);
+                }
+                _ => model.agrees(&real, &cache),
+            }
+        }
+        for frame in held {
+            assert_eq!(cache.free(&mut real, Frame(frame)), Ok(()));
+        }
+        for first in model.pairs {
+            assert_eq!(real.free(Frame(first), 1), Ok(()));
+        }
+        assert_eq!(real.free_frames() + cache.frames(), total);
+        cache.drain(&mut real);
+        assert_eq!((real.free_frames(), cache.refused()), (total, 0), "every frame is home");
+    }
+}
+
+#[test]
+fn the_last_frame_can_be_had_wherever_it_is() {
+    for count in (1..200).chain([4096, 5000]) {
+        let mut real = frames(&[run(0, count)], &[]);
+        let mut cache = FrameCache::new(REACH);
+        let mut got = BTreeSet::new();
+        for purpose in [Purpose::Fixed, Purpose::Movable].into_iter().cycle() {
+            let Ok(frame) = cache.alloc(&mut real, purpose) else { break };
+            assert!(got.insert(frame));
+        }
+        assert_eq!(got.len() as u64, count);
+        for frame in got {
+            assert_eq!(cache.free(&mut real, frame), Ok(()));
+            assert_eq!(cache.free(&mut real, frame), Err(FrameError::DoubleFree));
+        }
+        cache.drain(&mut real);
+        assert_eq!(real.free_frames(), count);
+    }
+}
+
+#[test]
+fn fixed_and_movable_frames_lie_apart() {
+    let mut real = frames(&[run(0, 0x1000)], &[]);
+    let mut cache = FrameCache::new(REACH);
+    let mut groups = [BTreeSet::new(), BTreeSet::new()];
+    for n in 0..1000 {
+        let purpose = [Purpose::Fixed, Purpose::Movable][n % 2];
+        groups[n % 2].insert(cache.alloc(&mut real, purpose).unwrap().0 / 64);
+    }
+    assert!(groups[0].is_disjoint(&groups[1]));
+}
+
+/// Several CPUs with a cache each and one lock, taking and giving back each other's frames.
+#[test]
+fn several_cpus_share_what_there_is() {
+    use std::sync::{Arc, Mutex, mpsc};
+
+    struct Lock(Arc<Mutex<Frames>>);
+
+    impl Depot for Lock {
+        fn with<R>(&mut self, work: impl FnOnce(&mut Frames) -> R) -> R {
+            work(&mut self.0.lock().unwrap())
+        }
+    }
+
+    const CPUS: usize = 3;
+    let total = 0x4000;
+    let shared = Arc::new(Mutex::new(frames(&[run(0, total)], &[])));
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..CPUS).map(|_| mpsc::channel::<Vec<u64>>()).unzip();
+    let marks: Arc<Vec<_>> = Arc::new((0..total).map(|_| std::sync::atomic::AtomicBool::new(false)).collect());
+    let threads: Vec<_> = (receivers.into_iter().enumerate())
+        .map(|(cpu, receiver)| {
+            let (mut depot, next, marks) = (Lock(shared.clone()), senders[(cpu + 1) % CPUS].clone(), marks.clone());
+            std::thread::spawn(move || {
+                use std::sync::atomic::Ordering::SeqCst;
+                let mut cache = FrameCache::new(Frames::ANYWHERE);
+                for round in 0..300 {
+                    let purpose = [Purpose::Fixed, Purpose::Movable][round % 2];
+                    let batch: Vec<u64> = (0..200).map(|_| cache.alloc(&mut depot, purpose).unwrap().0).collect();
+                    assert!(batch.iter().all(|frame| !marks[*frame as usize].swap(true, SeqCst)), "given twice");
+                    next.send(batch).unwrap();
+                    for frame in receiver.recv().unwrap() {
+                        marks[frame as usize].store(false, SeqCst);
+                        assert_eq!(cache.free(&mut depot, Frame(frame)), Ok(()));
+                    }
+                }
+                depot.with(|frames| cache.drain(frames));
+                assert_eq!(cache.refused(), 0);
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!(shared.lock().unwrap().free_frames(), total, "every frame is home");
+}
