@@ -68,14 +68,14 @@ impl Board {
         let frames = Frames::new(&[FREE], &[], unsafe { &mut *metadata }).expect("one run is in order");
         // SAFETY: the arena shows exactly these frames and lives as long as the board.
         let window = unsafe { Window::new(arena.base(), RAM) };
-        let mut memory = Memory { window, frames };
+        let mut memory = Memory::new(window, frames);
         let family = if matches!(mode, Mode::Pml2 | Mode::Pml3) { &mm::i686::FAMILY } else { &mm::amd64::FAMILY };
         let selection = select(family, &FULL, Options { no_xpa: matches!(mode, Mode::Pml2 | Mode::Pml4) });
         let paging = selection.paging;
         let sections = if matches!(mode, Mode::Pml2 | Mode::Pml3) { &I686 } else { &AMD64 };
         let map =
             KernelMap::build(&mut memory, paging, sections, [RAM].into_iter()).expect("enough frames for the tables");
-        let free = memory.frames.free_frames();
+        let free = memory.free_frames();
 
         let regions = Box::into_raw(vec![Region::default(); 16].into_boxed_slice());
         // SAFETY: the box lives as long as the board.
@@ -103,7 +103,7 @@ impl Drop for Board {
         // the memory, which goes first.
         unsafe {
             let memory = Box::from_raw(self.memory);
-            let free = memory.lock().frames.free_frames();
+            let free = memory.lock().free_frames();
             drop(memory);
             drop(Box::from_raw(self.metadata));
             drop(Box::from_raw(self.regions));
