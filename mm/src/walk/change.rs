@@ -105,7 +105,8 @@ impl Change<'_> {
                 Pte::Absent => {}
                 Pte::Leaf(..) if part.whole => {
                     table.store(part.index, kept::<F>(raw, table.level) | F::leaf_bits(self.flags, table.level));
-                    self.stale.note(table.level, part.pages.count(), raw & bit::GLOBAL != 0);
+                    let global = (raw | F::leaf_bits(self.flags, table.level)) & bit::GLOBAL != 0;
+                    self.stale.note(table.level, part.pages.count(), global);
                 }
                 Pte::Leaf(frame, flags) => {
                     self.stale.note_level(table.level);
@@ -119,7 +120,10 @@ impl Change<'_> {
 
     /// The tight loop. All pages are there: that has been looked at.
     fn leaves<F: Format>(&mut self, table: Table<F>, pages: Pages) {
-        let (bits, mut global) = (F::leaf_bits(self.flags, 1), 0);
+        let bits = F::leaf_bits(self.flags, 1);
+        // A page that becomes global counts too: between the two stores of an entry of pml3, another CPU may have seen it
+        // global already and still without the right to execute.
+        let mut global = bits;
         for index in pages.indices::<F>() {
             let raw = table.raw(index);
             global |= raw;

@@ -122,3 +122,26 @@ fn no_store_of_a_large_map_shows_anything_but_the_map() {
         booted.shut_down();
     }
 }
+
+/// A page of pml3 that becomes global and executable in two stores can be seen global and not yet executable: a load of
+/// CR3 would not drop that.
+#[test]
+fn what_becomes_global_is_flushed_as_global() {
+    for mode in MODES {
+        let mut booted = Booted::with(watched::routines(mode), mode, &FULL, 64).expect("64 frames are enough");
+        let start = mode.kernel_half() + 0x1000;
+        booted.map(start, 40, 9, PageFlags::new(Rights::WRITE)).expect("there is room");
+        let cpu = booted.tlb.clone();
+        let onlooker = move || drop(cpu.answers(start + 0x3000));
+        let (range, flags) = (PageRange::new(VirtAddr(start), 40), PageFlags::new(Rights::EXEC | Rights::GLOBAL));
+        let protect = || booted.map.protect(&mut booted.machine.memory, range, flags);
+        let stale = watched(onlooker, protect).expect("mapped");
+        booted.flush(stale);
+        let answers = booted.tlb.answers(start + 0x3000);
+        assert!(
+            answers.iter().all(|answer| answer.is_some_and(|(_, rights, _)| rights == Rights::EXEC)),
+            "{answers:x?}"
+        );
+        booted.shut_down();
+    }
+}
