@@ -172,11 +172,17 @@ impl fmt::Display for Cause<'_> {
     }
 }
 
-/// Names the registers that hold no canonical address: the CPU does not tell about which one it complains, nor keep it.
+/// Names the registers that hold no canonical address: the CPU does not tell which address it complains about, nor keep
+/// it. What was never meant to be one is named with the others.
 fn not_canonical(f: &mut fmt::Formatter, frame: &Frame) -> fmt::Result {
     let info = &live().info;
+    let mut between = "";
     for (name, value) in frame.general().into_iter().filter(|(_, value)| !info.is_canonical(VirtAddr(*value))) {
-        write!(f, ": {name} holds {value:#x}, which is not canonical in {}", info.name)?;
+        if between.is_empty() {
+            write!(f, ": not canonical in {}:", info.name)?;
+        }
+        write!(f, "{between} {name} {value:#x}")?;
+        between = ",";
     }
     Ok(())
 }

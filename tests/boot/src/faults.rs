@@ -62,51 +62,60 @@ struct Expected {
     caller: &'static str,
 }
 
-/// Tries `kinds`, each on a machine of its own, or one after the other where the kernel goes on.
+/// Tries `kinds`, each on a machine of its own, or one after the other where the kernel goes on. Tells of all that fail.
 pub fn check(row: &Row, iso: &Path, folder: &Path, has: &Has, kinds: &[&str]) -> Result<String, String> {
     let mut running = None;
-    let (mut reported, mut passed) = (0, 0);
+    let (mut reported, mut passed, mut failed) = (0, 0, Vec::new());
     for kind in kinds.iter().copied().filter(|kind| *kind != MACHINE_CHECK || has.machine_check) {
-        let wrong = |error: String| format!("fault {kind}: {error}");
-        let mut machine = match running.take() {
-            Some(machine) => machine,
-            None => start(row, iso, folder, has).map_err(wrong)?,
-        };
-        if let Some(sentence) = goes_on(kind, has) {
-            let answer = machine.command(&format!("fault {kind}"), PATIENCE).map_err(wrong)?;
-            if !answer.lines().any(|line| line == format!("fault {kind}: {sentence}")) {
-                return Err(wrong(format!("'{sentence}' was expected, not {answer}")));
-            }
-            running = Some(machine);
-            passed += 1;
-            continue;
+        let machine = running.take().map_or_else(|| start(row, iso, folder, has), Ok);
+        let tried = machine.and_then(|machine| match goes_on(kind, has) {
+            Some(sentence) => answer(machine, kind, sentence).map(|machine| {
+                running = Some(machine);
+                passed += 1;
+            }),
+            None => fail(machine, kind, row.kernel, has.mode).map(|()| reported += 1),
+        });
+        if let Err(error) = tried {
+            failed.push(format!("fault {kind}: {error}"));
         }
-        let from = machine.position();
-        match kind {
-            NMI => machine.send_monitor("nmi"),
-            // Processor 0, bank 1: valid, uncorrected, enabled, context corrupt; restart possible, in progress.
-            MACHINE_CHECK => machine.send_monitor("mce 0 1 0xb200000000000000 5 0 0"),
-            kind => machine.type_keys(&format!("fault {kind}\r")),
-        }
-        .map_err(wrong)?;
-        let text = machine.rest(from, PATIENCE).map_err(wrong)?;
-        let status = machine.exit_status(PATIENCE).map_err(wrong)?;
-        report(&text, row.kernel, has.mode, &expected(kind, row.kernel, has.mode)?)
-            .and_then(|()| if status == FAILED { Ok(()) } else { Err(format!("QEMU's exit status is {status}")) })
-            .map_err(|error| wrong(format!("{error}: {text}")))?;
-        reported += 1;
     }
-    let mut machine = match running {
-        Some(machine) => machine,
-        None => start(row, iso, folder, has)?,
-    };
+    if let Some(mut machine) = running {
+        wrong_kind(&mut machine)?;
+    }
+    if failed.is_empty() { Ok(format!("{reported} reports, {passed} in words")) } else { Err(failed.join("\n  ")) }
+}
+
+/// A kind that is no fault there is answered by `sentence`, and the prompt is there again.
+fn answer(mut machine: Machine, kind: &str, sentence: &str) -> Result<Machine, String> {
+    let answer = machine.command(&format!("fault {kind}"), PATIENCE)?;
+    let said = answer.lines().any(|line| line == format!("fault {kind}: {sentence}"));
+    if said { Ok(machine) } else { Err(format!("'{sentence}' was expected, not {answer}")) }
+}
+
+/// A kind that is one is reported, and QEMU is left.
+fn fail(mut machine: Machine, kind: &str, kernel: Kernel, mode: Mode) -> Result<(), String> {
+    let from = machine.position();
+    match kind {
+        NMI => machine.send_monitor("nmi"),
+        // Processor 0, bank 1: valid, uncorrected, enabled, context corrupt; restart possible, in progress.
+        MACHINE_CHECK => machine.send_monitor("mce 0 1 0xb200000000000000 5 0 0"),
+        kind => machine.type_keys(&format!("fault {kind}\r")),
+    }?;
+    let text = machine.rest(from, PATIENCE)?;
+    let status = machine.exit_status(PATIENCE)?;
+    report(&text, kernel, mode, &expected(kind, kernel, mode)?).map_err(|error| format!("{error}: {text}"))?;
+    if status == FAILED { Ok(()) } else { Err(format!("QEMU's exit status is {status}, not {FAILED}")) }
+}
+
+/// A kind that is none is answered by those that there are.
+fn wrong_kind(machine: &mut Machine) -> Result<(), String> {
     let answer = machine.command("fault xyzzy", PATIENCE)?;
-    let prompt = ALL.iter().filter(|kind| ![NMI, MACHINE_CHECK].contains(kind));
-    if !answer.starts_with("fault: 'xyzzy' is no kind; there are") || !prompt.clone().all(|kind| answer.contains(kind))
-    {
-        return Err(format!("a wrong kind is answered by {answer}"));
+    let mut prompt = ALL.iter().filter(|kind| ![NMI, MACHINE_CHECK].contains(kind));
+    if answer.starts_with("fault: 'xyzzy' is no kind; there are") && prompt.all(|kind| answer.contains(kind)) {
+        Ok(())
+    } else {
+        Err(format!("a wrong kind is answered by {answer}"))
     }
-    Ok(format!("{reported} reports, {passed} in words"))
 }
 
 /// Boots as far as the prompt.
@@ -195,8 +204,8 @@ fn expected(kind: &str, kernel: Kernel, mode: Mode) -> Result<Expected, String> 
         "opcode" => plain("invalid opcode, error code 0x0", " arch::fault::invalid_opcode+"),
         "canonical" => Expected {
             message: (
-                "general protection, error code 0x0: r",
-                format!("holds {:#x}, which is not canonical in {}", 1u64 << (mode.va_bits() - 1), mode.name()),
+                "general protection, error code 0x0: not canonical in pml",
+                format!(" {:#x}", 1u64 << (mode.va_bits() - 1)),
             ),
             ..plain("", " arch::fault::read+")
         },
