@@ -24,6 +24,8 @@ pub fn mem(console: &mut Console, machine: &Machine) -> fmt::Result {
     }
     let (free, all) = (memory.free_frames(), memory.frames.total_frames());
     writeln!(console, "frames: {free} of {all} free, {} KiB", free * 4)?;
+    let cached = memory.cached_frames();
+    writeln!(console, "cache: {cached} of them are at hand for single frames; the zones do not count them as free")?;
     let window = memory.window.frames();
     writeln!(console, "aperture: frames {:#x} to {:#x} can be reached by pointer", window.first, window.end().0)?;
     writeln!(console, "heap: {used} of {total} bytes in use")

@@ -220,7 +220,10 @@ impl FrameCache {
 
     /// Whether `frame` is free and in this cache.
     pub fn holds(&self, frame: Frame) -> bool {
-        self.parts().any(|part| part.group == frame.0 >> GROUP && part.free >> (frame.0 % 64) & 1 != 0)
+        let group = frame.0 >> GROUP;
+        let holds = |part: &Part| part.group == group && part.free >> (frame.0 % 64) & 1 != 0;
+        // A group has one place among the piles.
+        self.hands.iter().any(holds) || holds(&self.piles[group as usize % PILES])
     }
 
     /// How many frames have been given back that another CPU had given back before. Not 0 means that somebody frees
