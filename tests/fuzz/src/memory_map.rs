@@ -53,7 +53,8 @@ fn step(bytes: &mut Bytes, map: &mut MemoryMap, layers: &mut Layers, enough: boo
             map.reserve(PhysAddr(start), PhysAddr(length), kind);
             layers.insert(start, length.saturating_sub(start), kind);
         }
-        12 | 13 if kind.is_ram() && kind != Kind::Usable => {
+        // A claim finds nothing of RAM that was forgotten, and whoever lists it anew makes it usable: RAM comes first.
+        12 | 13 if enough && kind.is_ram() && kind != Kind::Usable => {
             let (got, outside) = (map.claim(PhysAddr(start), length, kind), layers.claim(start, length, kind));
             assert!(
                 !enough || got == outside,

@@ -35,8 +35,9 @@ impl Terminal {
                     assert!(is_typed && self.column > 0, "the cursor goes left of where one types");
                     self.column -= 1;
                 }
-                (None, '\r') => self.column = 0,
-                (None, '\n') => {
+                // Nobody types after a CR: it begins what wipes the pager's question away, which stands in a row of its
+                // own on a terminal of 80 columns.
+                (None, '\r' | '\n') => {
                     self.row.clear();
                     self.column = 0;
                 }
