@@ -1,0 +1,175 @@
+//! Tables: where they are listed, and whether one is what it says.
+
+use core::fmt;
+
+use crate::{Absent, Physical};
+
+/// Bytes in the header that every table has (ACPI Specification 6.5, 5.2.6).
+const HEADER: u64 = 36;
+
+/// The longest table that is believed, in bytes.
+const LONGEST: u32 = 16 << 20;
+
+/// The list of all tables.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Root {
+    /// Of ACPI 1.0, with 32-bit addresses.
+    Rsdt(u64),
+    /// Of all later ones, with 64-bit addresses.
+    Xsdt(u64),
+}
+
+/// A table that was checked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Header {
+    /// Its four letters.
+    pub signature: [u8; 4],
+    /// Its first byte in physical memory.
+    pub at: u64,
+    /// Its length in bytes, header included.
+    pub bytes: u32,
+}
+
+/// Why a table cannot be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// It lies, or part of it lies, where there is no memory.
+    Absent(u64),
+    /// It should have been called so, and has another name.
+    Name([u8; 4], u64),
+    /// It says that it has so many bytes, which cannot be.
+    Length([u8; 4], u32),
+    /// Its bytes do not sum up to 0.
+    Checksum([u8; 4]),
+    /// It is not in the list.
+    Missing([u8; 4]),
+}
+
+impl Header {
+    /// The table at `at`, if it is one.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn read(memory: &mut dyn Physical, at: u64) -> Result<Self, Fault> {
+        let mut header = [0; HEADER as usize];
+        at.checked_add(HEADER).ok_or(Fault::Absent(at))?;
+        memory.read(at, &mut header).map_err(|Absent| Fault::Absent(at))?;
+        let mut signature = [0; 4];
+        signature.copy_from_slice(&header[..4]);
+        let bytes = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
+        if u64::from(bytes) < HEADER || bytes > LONGEST || at.checked_add(u64::from(bytes)).is_none() {
+            return Err(Fault::Length(signature, bytes));
+        }
+        let table = Self { signature, at, bytes };
+        let mut sum = 0u8;
+        table.each(memory, &mut |part| sum = part.iter().fold(sum, |sum, byte| sum.wrapping_add(*byte)))?;
+        if sum == 0 { Ok(table) } else { Err(Fault::Checksum(signature)) }
+    }
+
+    /// The bytes from `offset` on, as far as the table has them; those beyond its end are 0.
+    pub(crate) fn bytes_at<const N: usize>(&self, memory: &mut dyn Physical, offset: u32) -> Result<[u8; N], Fault> {
+        let mut bytes = [0; N];
+        let count = (self.bytes.saturating_sub(offset) as usize).min(N);
+        if count > 0 {
+            let at = self.at + u64::from(offset);
+            memory.read(at, &mut bytes[..count]).map_err(|Absent| Fault::Absent(at))?;
+        }
+        Ok(bytes)
+    }
+
+    /// Hands over the whole table, a piece at a time.
+    pub(crate) fn each(&self, memory: &mut dyn Physical, take: &mut dyn FnMut(&[u8])) -> Result<(), Fault> {
+        let mut piece = [0; 256];
+        let mut done = 0;
+        while done < self.bytes {
+            let count = (self.bytes - done).min(piece.len() as u32);
+            let at = self.at + u64::from(done);
+            memory.read(at, &mut piece[..count as usize]).map_err(|Absent| Fault::Absent(at))?;
+            take(&piece[..count as usize]);
+            done += count;
+        }
+        Ok(())
+    }
+}
+
+/// Looks for the table called `signature` in the list. Each entry of the list that is no table is told to `complain`.
+///
+/// # Errors
+/// What is wrong with the list, or [`Fault::Missing`].
+pub fn find(
+    memory: &mut dyn Physical,
+    root: Root,
+    signature: [u8; 4],
+    complain: &mut dyn FnMut(Fault),
+) -> Result<Header, Fault> {
+    let (at, name, width) = match root {
+        Root::Rsdt(at) => (at, *b"RSDT", 4),
+        Root::Xsdt(at) => (at, *b"XSDT", 8),
+    };
+    let list = Header::read(memory, at)?;
+    if list.signature != name {
+        return Err(Fault::Name(name, at));
+    }
+    for offset in (HEADER as u32..list.bytes - list.bytes % width).step_by(width as usize) {
+        let entry: [u8; 8] = list.bytes_at(memory, offset)?;
+        let entry = u64::from_le_bytes(entry) & if width == 4 { u64::from(u32::MAX) } else { u64::MAX };
+        // Only the one that is looked for is read as a whole.
+        let mut name = [0; 4];
+        match memory.read(entry, &mut name) {
+            Ok(()) if name == signature => match Header::read(memory, entry) {
+                Ok(table) => return Ok(table),
+                Err(fault) => complain(fault),
+            },
+            Ok(()) => {}
+            Err(Absent) => complain(Fault::Absent(entry)),
+        }
+    }
+    Err(Fault::Missing(signature))
+}
+
+/// Looks for the root pointer where a BIOS puts it: in the 128 KiB below 1 MiB, at a multiple of 16 (ACPI Specification
+/// 6.5, 5.2.5.1).
+pub fn scan(memory: &mut dyn Physical) -> Option<Root> {
+    let sum = |bytes: &[u8]| bytes.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
+    (0xE_0000..0x10_0000).step_by(16).find_map(|at| {
+        let mut pointer = [0; 36];
+        memory.read(at, &mut pointer[..20]).ok()?;
+        if !pointer.starts_with(b"RSD PTR ") || sum(&pointer[..20]) != 0 {
+            return None;
+        }
+        let rsdt = u32::from_le_bytes([pointer[16], pointer[17], pointer[18], pointer[19]]);
+        if pointer[15] >= 2 && memory.read(at, &mut pointer).is_ok() && sum(&pointer) == 0 {
+            let mut xsdt = [0; 8];
+            xsdt.copy_from_slice(&pointer[24..32]);
+            let xsdt = u64::from_le_bytes(xsdt);
+            if xsdt != 0 {
+                return Some(Root::Xsdt(xsdt));
+            }
+        }
+        Some(Root::Rsdt(u64::from(rsdt)))
+    })
+}
+
+/// Four letters, those that are none as dots.
+struct Name([u8; 4]);
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let letter = |byte: u8| if byte.is_ascii_graphic() { char::from(byte) } else { '.' };
+        self.0.iter().try_for_each(|byte| write!(f, "{}", letter(*byte)))
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match *self {
+            Fault::Absent(at) => write!(f, "a table should be at {at:#x}, where there is no memory"),
+            Fault::Name(name, at) => write!(f, "what is at {at:#x} is not the {}", Name(name)),
+            Fault::Length(name, bytes) => {
+                write!(f, "the {} says that it has {bytes} bytes, which cannot be", Name(name))
+            }
+            Fault::Checksum(name) => write!(f, "the checksum of the {} is wrong", Name(name)),
+            Fault::Missing(name) => write!(f, "there is no {}", Name(name)),
+        }
+    }
+}
