@@ -1,7 +1,7 @@
 //! The fixed description table: the registers that every ACPI machine has (ACPI Specification 6.5, 5.2.9).
 
 use crate::Physical;
-use crate::table::{Fault, Header, Root, find};
+use crate::table::{Fault, Root, find};
 
 /// Where a register is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
