@@ -3,7 +3,7 @@
 use core::arch::asm;
 
 use x86::dtables::{DescriptorTablePointer, lidt};
-use x86::io::{inb, outb, outl, outw};
+use x86::io::{inb, inw, outb, outl, outw};
 
 use crate::interrupts;
 
@@ -19,6 +19,16 @@ const DEBUG_EXIT: u16 = 0xF4;
 /// PM1a control registers where emulators have them, and what turns the machine off there: QEMU, Bochs and old QEMU,
 /// VirtualBox. A real machine says in its ACPI tables where its own is; nothing is at these ports there.
 const SLEEP: [(u16, u16); 3] = [(0x604, 0x2000), (0xB004, 0x2000), (0x4004, 0x3400)];
+
+/// Of the PM1 control registers: the machine is in the kernel's hands, and the field and the bit that turn it off.
+const SCI_ENABLED: u16 = 1 << 0;
+const SLEEP_TYPE_SHIFT: u32 = 10;
+const SLEEP_TYPE_MASK: u16 = 7 << SLEEP_TYPE_SHIFT;
+const SLEEP_ENABLE: u16 = 1 << 13;
+
+/// The ports through which PCI configuration space is reached.
+const PCI_ADDRESS: u16 = 0xCF8;
+const PCI_DATA: u16 = 0xCFC;
 
 /// Restarts the machine: by the keyboard controller, which pulls the CPU's reset line on every PC since the AT, then by
 /// the chipset, then by a fault that the CPU cannot deliver.
@@ -45,6 +55,56 @@ fn pause() {
         // SAFETY: port 0x80 takes the firmware's progress codes; reading it has no effect.
         unsafe { inb(0x80) };
     }
+}
+
+/// Restarts the machine through this port. Returns if that is not what the port does.
+pub fn reset_by_port(port: u16, value: u8) {
+    interrupts::disable();
+    // SAFETY: the machine is to be reset, and its tables say that this resets it.
+    unsafe { outb(port, value) };
+    pause();
+}
+
+/// Restarts the machine through a register of a PCI device on bus 0. Returns if that is not what the register does.
+pub fn reset_by_pci(device: u8, function: u8, offset: u8, value: u8) {
+    let address = 1 << 31 | u32::from(device & 31) << 11 | u32::from(function & 7) << 8 | u32::from(offset & !3);
+    interrupts::disable();
+    // SAFETY: as in `reset_by_port`; these are the ports through which configuration space is reached (PCI Local Bus
+    // Specification 3.0, 3.2.2.3.2).
+    unsafe {
+        outl(PCI_ADDRESS, address);
+        outb(PCI_DATA + u16::from(offset & 3), value);
+    }
+    pause();
+}
+
+/// Puts the machine into the state that the tables call off. Returns if it is still on.
+///
+/// `control` are the ports of the control registers, `types` what to write to each, and `enable` the port and the value that
+/// take the machine over from the firmware (ACPI Specification 6.5, 4.8.3.2).
+pub fn sleep(enable: Option<(u16, u8)>, control: [Option<u16>; 2], types: [u8; 2]) {
+    let Some(first) = control[0] else { return };
+    interrupts::disable();
+    // SAFETY: the machine is to be turned off, and its tables say that these are the ports to do it by.
+    unsafe {
+        if let Some((port, value)) = enable
+            && inw(first) & SCI_ENABLED == 0
+        {
+            outb(port, value);
+            // The firmware may take its time, but not for ever.
+            let _ = (0..30).find(|_| {
+                pause();
+                inw(first) & SCI_ENABLED != 0
+            });
+        }
+        for (port, kind) in control.into_iter().zip(types) {
+            if let Some(port) = port {
+                let kept = inw(port) & !(SLEEP_TYPE_MASK | SLEEP_ENABLE);
+                outw(port, kept | u16::from(kind) << SLEEP_TYPE_SHIFT & SLEEP_TYPE_MASK | SLEEP_ENABLE);
+            }
+        }
+    }
+    pause();
 }
 
 /// Turns an emulated machine off. Returns if it is still on.

@@ -52,15 +52,6 @@ pub struct SymbolTable {
     pub strings: Extent,
 }
 
-/// The table that lists all of ACPI's tables, from a root pointer whose checksums are right.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum AcpiRoot {
-    /// Of ACPI 1.0, with 32-bit addresses.
-    Rsdt(PhysAddr),
-    /// Of all later ones, with 64-bit addresses.
-    Xsdt(PhysAddr),
-}
-
 /// A screen, and where it begins in physical memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Framebuffer {
@@ -188,12 +179,12 @@ impl<'a> BootInfo<'a> {
         Some(Framebuffer { address: PhysAddr(tag.address()), made_of })
     }
 
-    /// Where ACPI's tables are listed: in the newer list, if there are two.
-    pub fn acpi_root(&self) -> Option<AcpiRoot> {
+    /// Where ACPI's tables are listed: in the newer list, if there are two. The root pointer's checksums are right.
+    pub fn acpi_root(&self) -> Option<acpi::Root> {
         let said = self.said.as_ref()?;
-        let xsdt = said.rsdp_v2_tag().map(|tag| PhysAddr(tag.xsdt_address() as u64)).filter(|xsdt| xsdt.0 != 0);
-        let rsdt = said.rsdp_v1_tag().map(|tag| PhysAddr(tag.rsdt_address() as u64));
-        xsdt.map(AcpiRoot::Xsdt).or(rsdt.map(AcpiRoot::Rsdt))
+        let xsdt = said.rsdp_v2_tag().map(|tag| tag.xsdt_address() as u64).filter(|xsdt| *xsdt != 0);
+        let rsdt = said.rsdp_v1_tag().map(|tag| tag.rsdt_address() as u64);
+        xsdt.map(acpi::Root::Xsdt).or(rsdt.map(acpi::Root::Rsdt))
     }
 
     /// The sections of the kernel's file that are no part of the image, where the loader left them.

@@ -12,5 +12,5 @@ mod tests;
 mod vet;
 
 pub use complaint::{Complaint, Complaints};
-pub use info::{AcpiRoot, BootInfo, Extent, Framebuffer, MadeOf, Module, SymbolTable};
+pub use info::{BootInfo, Extent, Framebuffer, MadeOf, Module, SymbolTable};
 pub use options::Options;

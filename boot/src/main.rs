@@ -110,6 +110,7 @@ fn bring_up(said: &'static BootInfo<'static>) -> Result<Machine, Refusal> {
         arch: ARCH,
         command_line: said.command_line(),
         loader: said.loader(),
+        acpi: said.acpi_root(),
         selftest: options.selftest,
         cpus: 1,
     };

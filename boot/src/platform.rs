@@ -1,7 +1,7 @@
 //! The machine, as the kernel asks for it: [`kernel::Platform`] by way of `arch`.
 
 use arch::{cpu, fault, interrupts, keyboard, mode, power, probe, receive, screen, serial, timer, tlb};
-use kernel::{CpuFacts, Fault, Input, Platform, Registers};
+use kernel::{CpuFacts, Fault, Input, Platform, Registers, Reset, Sleep};
 use mm::{Access, Cache, Controls, FaultCode, Features, KernelMap, MapError, Memory, Mmu, PhysAddr, Trial, Width};
 
 use crate::heap;
@@ -128,11 +128,21 @@ impl Platform for Pc {
         unsafe { probe::with_controls(controls, &mut || tries(map)) }
     }
 
-    fn reboot(&self) -> ! {
+    fn reboot(&self, way: Option<Reset>) -> ! {
+        match way {
+            Some(Reset::Port { port, value }) => power::reset_by_port(port, value),
+            Some(Reset::Pci { device, function, offset, value }) => {
+                power::reset_by_pci(device, function, offset, value);
+            }
+            None => {}
+        }
         power::reboot()
     }
 
-    fn power_off(&self) {
+    fn power_off(&self, way: Option<Sleep>) {
+        if let Some(Sleep { enable, control, types }) = way {
+            power::sleep(enable, control, types);
+        }
         power::power_off();
     }
 

@@ -23,12 +23,13 @@ mod machine;
 mod pager;
 mod peek;
 mod platform;
+mod power;
 mod prompt;
 mod selftest;
 mod show;
 
 pub use machine::{BootFacts, Machine};
-pub use platform::{CpuFacts, Fault, Input, Platform, Registers};
+pub use platform::{CpuFacts, Fault, Input, Platform, Registers, Reset, Sleep};
 
 use core::fmt::Write;
 

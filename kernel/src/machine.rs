@@ -33,6 +33,8 @@ pub struct BootFacts {
     pub command_line: &'static str,
     /// The loader's name.
     pub loader: &'static str,
+    /// Where ACPI's tables are listed, if the loader knows.
+    pub acpi: Option<acpi::Root>,
     /// Whether the command line asks for the self-tests.
     pub selftest: bool,
     /// How many CPUs run.

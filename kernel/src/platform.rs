@@ -74,14 +74,48 @@ pub trait Platform: Sync {
     /// if one is wanted that this CPU does not have, nor with NXE off on tables that rely on it. `map` is the live tree.
     fn with_controls(&self, map: &mut KernelMap, controls: &Controls, tries: &mut dyn FnMut(&mut KernelMap)) -> bool;
 
-    /// Restarts the machine.
-    fn reboot(&self) -> !;
+    /// Restarts the machine, in this way first if one is known.
+    fn reboot(&self, way: Option<Reset>) -> !;
 
-    /// Turns the machine off. Returns if it is still on.
-    fn power_off(&self);
+    /// Turns the machine off, in this way first if one is known. Returns if it is still on.
+    fn power_off(&self, way: Option<Sleep>);
 
     /// Leaves the emulator through isa-debug-exit. Returns on a machine without one.
     fn exit(&self, passed: bool);
+}
+
+/// What restarts a machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reset {
+    /// This value in an I/O port.
+    Port {
+        /// The port.
+        port: u16,
+        /// The value.
+        value: u8,
+    },
+    /// This value in the configuration space of a PCI device on bus 0.
+    Pci {
+        /// The device, 0 to 31.
+        device: u8,
+        /// Its function, 0 to 7.
+        function: u8,
+        /// The register's offset in bytes.
+        offset: u8,
+        /// The value.
+        value: u8,
+    },
+}
+
+/// What turns a machine off (ACPI Specification 6.5, 4.8.3.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sleep {
+    /// The port and the value that take the machine over from the firmware, if it has it.
+    pub enable: Option<(u16, u8)>,
+    /// The ports of the control registers, PM1a and PM1b.
+    pub control: [Option<u16>; 2],
+    /// What to write to each, SLP_TYPa and SLP_TYPb.
+    pub types: [u8; 2],
 }
 
 /// What a CPU does not allow.

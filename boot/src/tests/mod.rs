@@ -6,7 +6,7 @@ use mm::{Kind, MemoryMap, PhysAddr, Region};
 
 use screen::{Channel, Geometry, PixelFormat};
 
-use crate::{AcpiRoot, BootInfo, Complaint, Extent, Framebuffer, MadeOf, Module, SymbolTable};
+use crate::{BootInfo, Complaint, Extent, Framebuffer, MadeOf, Module, SymbolTable};
 
 /// Boot information in the making: tags one after another, each padded to 8 bytes.
 #[derive(Clone, Default)]
@@ -174,7 +174,7 @@ fn everything_that_was_said_is_heard() {
     let made_of = MadeOf::Pixels(Geometry { width: 1024, height: 768, pitch: 4096, depth: 32, format });
     let screen = Framebuffer { address: PhysAddr(0xFD00_0000), made_of };
     assert_eq!(info.framebuffer(), Some(screen));
-    assert_eq!(info.acpi_root(), Some(AcpiRoot::Xsdt(PhysAddr(0x1_0000_0040))));
+    assert_eq!(info.acpi_root(), Some(acpi::Root::Xsdt(0x1_0000_0040)));
     let extent = |start, bytes| Extent { start: PhysAddr(start), bytes };
     let table = SymbolTable { symbols: extent(0x40_0000, 0x2400), strings: extent(0x40_2400, 0x1234) };
     assert_eq!(info.symbols(), Some(table));
@@ -217,5 +217,5 @@ fn what_is_missing_is_not_there() {
         .load(8);
     let info = memory.read();
     assert_eq!(info.modules().map(|module| module.bytes).collect::<Vec<_>>(), [0]);
-    assert_eq!((complaints(&info), info.acpi_root()), (vec![], Some(AcpiRoot::Rsdt(PhysAddr(0x7FE_0000)))));
+    assert_eq!((complaints(&info), info.acpi_root()), (vec![], Some(acpi::Root::Rsdt(0x7FE_0000))));
 }

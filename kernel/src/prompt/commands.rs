@@ -6,7 +6,7 @@ use mm::VirtAddr;
 
 use super::{usage, words};
 use crate::console::Console;
-use crate::{Machine, atlas, audit, fault, log, peek, selftest, show};
+use crate::{Machine, atlas, audit, fault, log, peek, power, selftest, show};
 
 /// One command.
 struct Command {
@@ -208,7 +208,7 @@ const COMMANDS: [Command; 17] = [
         does: "Restarts the machine.",
         example: ("reboot", "(the firmware's first words)"),
         choices: Choices::Anything,
-        run: |_, machine, _| machine.platform.reboot(),
+        run: |_, machine, _| power::restart(machine),
     },
     Command {
         name: "poweroff",
@@ -345,7 +345,7 @@ fn show_log(console: &mut Console, _: &mut Machine, words: &[&str]) -> fmt::Resu
 }
 
 fn power_off(console: &mut Console, machine: &mut Machine, _: &[&str]) -> fmt::Result {
-    machine.platform.power_off();
+    power::off(machine);
     writeln!(console, "this machine does not turn itself off for Strata; it is safe to switch it off")
 }
 

@@ -3,7 +3,7 @@
 use std::panic::resume_unwind;
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
-use kernel::{BootFacts, CpuFacts, Fault, Input, Machine, Platform, Registers};
+use kernel::{BootFacts, CpuFacts, Fault, Input, Machine, Platform, Registers, Reset, Sleep};
 use mm::{
     Access, Controls, FaultCode, Features, PAGE_SIZE, PhysAddr, Region, Section, Trial, VirtAddr, Width, Window, select,
 };
@@ -91,7 +91,7 @@ impl Board {
             selection,
             features: FULL,
             memory_map,
-            boot: BootFacts { arch: "x86_64", command_line: "", loader: "none", selftest: false, cpus: 1 },
+            boot: BootFacts { arch: "x86_64", command_line: "", loader: "none", acpi: None, selftest: false, cpus: 1 },
         };
         (Self { _arena: arena, memory, metadata, regions, free }, machine)
     }
@@ -264,11 +264,11 @@ impl Platform for Host {
         unreachable!("only the self-tests do that")
     }
 
-    fn reboot(&self) -> ! {
+    fn reboot(&self, _: Option<Reset>) -> ! {
         end()
     }
 
-    fn power_off(&self) {}
+    fn power_off(&self, _: Option<Sleep>) {}
 
     fn exit(&self, _: bool) {}
 }
