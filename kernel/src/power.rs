@@ -15,7 +15,10 @@ use crate::{Machine, Reset, Sleep};
 pub fn restart(machine: &mut Machine) -> ! {
     let reset = match read_fadt(machine) {
         Ok(fadt) => fadt.reset.and_then(|(register, value)| match reset(register, value) {
-            Some(reset) => Some(reset),
+            Some(reset) => {
+                info!("acpi: restarting by {reset:x?}");
+                Some(reset)
+            }
             None => {
                 warn!("acpi: the reset register, at {register:?}, is not where Strata writes");
                 None
@@ -85,7 +88,9 @@ fn read_sleep(machine: &mut Machine) -> Result<Sleep, Trouble> {
     if control[0].is_none() {
         return Err(Trouble::NoRegister);
     }
-    Ok(Sleep { enable: fadt.enable, control, types })
+    let sleep = Sleep { enable: fadt.enable, control, types };
+    info!("acpi: off is type {types:?} in the ports {control:x?}");
+    Ok(sleep)
 }
 
 fn port(register: Register) -> Option<u16> {
