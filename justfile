@@ -47,6 +47,11 @@ test-boot *ROWS: iso
     tools/build-hostile
     tools/cargo run --package boot-tests --release -- {{ROWS}}
 
+# Boot with too few frames, from none on, and run every command with too few: kernels with failures to order
+test-inject:
+    tools/build-inject
+    tools/cargo run --package boot-tests --release -- --inject
+
 # Break mm in every way on the list, one at a time, and check that the test named there notices; words pick titles
 mutants *TITLES:
     tools/mutants {{TITLES}}
@@ -66,6 +71,10 @@ fuzz TARGET="all" SECONDS="600":
 # Measure what the design promises about speed
 bench:
     tools/bench
+
+# Count the instructions of a boot, and the audit's share, for several sizes of memory in each mode; words pick machines
+bench-boot *WORDS: iso
+    tools/bench-boot {{WORDS}}
 
 # Check format, clippy, the direction of dependencies, and that the i686 kernel runs on an i486
 lint: build

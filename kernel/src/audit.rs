@@ -1,13 +1,15 @@
 //! The audit: what must hold of page tables, looked at word by word.
 //!
 //! It goes through the tree twice: first for its tables, which are sorted, so that two that share a frame stand side by
-//! side and any frame is looked up by halving; then for every entry. Both grow with the entries of the tree, and not
-//! with memory. The list of tables lies in frames taken for it, so that no heap is needed.
+//! side and any frame is looked up by halving; then for every entry. The first goes no deeper than to the entries that
+//! name tables. The second reads every word, but of pages that continue one another there are many, and what is to be said
+//! of them it says once; only a run with something wrong is looked at entry by entry. The list of tables lies in frames
+//! taken for it, so that no heap is needed.
 
 use core::fmt::{self, Write};
 
 use mm::{Cache, Frame, FrameRun, KernelMap, Mapping, Memory, MemoryMap, OwnedFrames, Pte, RawEntry, Rights, VirtAddr};
-use mm::{PAGE_SIZE, Section, reserved};
+use mm::{PAGE_SIZE, PageRange, Section, reserved};
 
 use crate::Machine;
 use crate::console::Console;
@@ -56,6 +58,8 @@ pub enum What {
     FreeTable,
     /// A table lies where the kernel cannot reach it.
     FarTable,
+    /// A table for which the list has no room: whether it is shared or can be written was not looked at.
+    Unlisted,
 }
 
 impl fmt::Display for What {
@@ -76,6 +80,7 @@ impl fmt::Display for What {
             What::SharedTable => "two entries name the same table",
             What::FreeTable => "a table lies in a frame that counts as free",
             What::FarTable => "a table lies where the kernel cannot reach it",
+            What::Unlisted => "there is no room to compare a table with the others",
         })
     }
 }
@@ -104,7 +109,7 @@ pub struct Tally {
 /// How many tables `map` has, the root included; a table that two entries name counts twice.
 pub fn count_tables(map: &KernelMap, memory: &Memory) -> u64 {
     let mut count = 1;
-    map.tables().entries(memory, &mut |entry| count += u64::from(table_of(&entry).is_some()));
+    map.tables().entries(memory, 2, &mut |entry| count += u64::from(table_of(&entry).is_some()));
     count
 }
 
@@ -123,8 +128,8 @@ const fn table_of(entry: &RawEntry) -> Option<Frame> {
     }
 }
 
-/// Tells `each` what is wrong with `map`. `list` has room for all its tables: a table for which there is none is left
-/// out of what is compared, and its frame counts as a finding of its own.
+/// Tells `each` what is wrong with `map`. `list` should have room for all its tables: one for which there is none is not
+/// compared with the others, which is a finding of its own.
 pub fn audit(
     map: &KernelMap,
     memory: &Memory,
@@ -133,13 +138,15 @@ pub fn audit(
     each: &mut dyn FnMut(Finding),
 ) -> Tally {
     let mut tally = Tally::default();
-    let count = gather(map, memory, list);
-    let tables = &list[..count];
-    tally.tables = count as u64;
     let mut tell = |what, at, frame| {
         tally.findings += 1;
         each(Finding { what, at, frame });
     };
+    let all = gather(map, memory, list, &mut |frame| tell(What::Unlisted, None, frame));
+    let listed = all.min(list.len());
+    let tables = &mut list[..listed];
+    tables.sort_unstable();
+    let tables = &*tables;
     for (index, table) in tables.iter().enumerate() {
         let frame = Frame(*table);
         if index > 0 && tables[index - 1] == *table {
@@ -154,30 +161,32 @@ pub fn audit(
     }
     let rules = Rules { map, memory_map, tables };
     let mut entries = 0;
-    map.tables().entries(memory, &mut |entry| {
-        entries += 1;
+    map.tables().entries(memory, 1, &mut |entry| {
+        entries += entry.count;
         rules.check(&entry, &mut tell);
     });
+    tally.tables = all as u64;
     tally.entries = entries;
     tally
 }
 
-/// Writes the frames of the tables into `list`, in order; tells how many.
-fn gather(map: &KernelMap, memory: &Memory, list: &mut [u64]) -> usize {
+/// Writes the frames of the tables into `list`, and tells `unlisted` of those for which there is no room. Returns how many
+/// tables there are.
+fn gather(map: &KernelMap, memory: &Memory, list: &mut [u64], unlisted: &mut dyn FnMut(Frame)) -> usize {
     let mut count = 0;
     let mut add = |frame: Frame| {
-        if let Some(slot) = list.get_mut(count) {
-            *slot = frame.0;
-            count += 1;
+        match list.get_mut(count) {
+            Some(slot) => *slot = frame.0,
+            None => unlisted(frame),
         }
+        count += 1;
     };
     add(map.tables().root());
-    map.tables().entries(memory, &mut |entry| {
+    map.tables().entries(memory, 2, &mut |entry| {
         if let Some(frame) = table_of(&entry) {
             add(frame);
         }
     });
-    list[..count].sort_unstable();
     count
 }
 
@@ -189,6 +198,18 @@ struct Rules<'a> {
 
 impl Rules<'_> {
     fn check(&self, entry: &RawEntry, tell: &mut dyn FnMut(What, Option<VirtAddr>, Frame)) {
+        let mut wrong = entry.count == 1;
+        if entry.count > 1 {
+            self.check_run(entry, &mut |_, _, _| wrong = true);
+        }
+        if wrong {
+            let info = &self.map.tables().paging().routines.info;
+            (0..entry.count).for_each(|n| self.check_run(&entry.one(info, n), tell));
+        }
+    }
+
+    /// What is wrong with an entry, or could be with one of a run.
+    fn check_run(&self, entry: &RawEntry, tell: &mut dyn FnMut(What, Option<VirtAddr>, Frame)) {
         let paging = self.map.tables().paging();
         let (info, limits) = (&paging.routines.info, &paging.limits);
         let (frame, leaf) = match entry.pte {
@@ -200,16 +221,17 @@ impl Rules<'_> {
             }
         };
         let mut tell = |what| tell(what, Some(entry.start), frame);
-        if entry.raw & reserved::beyond_width(info, limits) != 0 {
+        let raw = entry.bits(info);
+        if raw & reserved::beyond_width(info, limits) != 0 {
             tell(What::BeyondWidth);
         }
-        if entry.raw & reserved::reserved(info, limits, entry.level, leaf.is_some()) != 0 {
+        if raw & reserved::reserved(info, limits, entry.level, leaf.is_some()) != 0 {
             tell(What::Reserved);
         }
         let kernel = entry.start >= info.kernel_half();
         // PAE's root has no such bit: it is reserved there.
         let root = info.root_is_registers && entry.level == info.levels;
-        if kernel && !root && entry.raw & reserved::USER_BIT != 0 {
+        if kernel && !root && raw & reserved::USER_BIT != 0 {
             tell(What::User);
         }
         let both = limits.no_execute && entry.rights.contains(Rights::WRITE | Rights::EXEC);
@@ -220,7 +242,8 @@ impl Rules<'_> {
             if leaf.level > limits.top_leaf {
                 tell(What::TooLarge);
             }
-            self.check_leaf(&leaf, kernel, FrameRun { first: leaf.frame, count: info.pages(leaf.level) }, &mut tell);
+            let count = entry.count * info.pages(leaf.level);
+            self.check_leaf(&leaf, kernel, FrameRun { first: leaf.frame, count }, &mut tell);
         }
     }
 
@@ -238,7 +261,9 @@ impl Rules<'_> {
             tell(What::NotRam);
         }
         let sections = self.map.sections();
-        if sections.iter().any(|section| section.flags.is_none() && section.pages.contains(leaf.start)) {
+        let pages = PageRange::new(leaf.start, run.count);
+        let touches = |other: PageRange| other.contains(pages.start) || pages.contains(other.start);
+        if sections.iter().any(|section| section.flags.is_none() && touches(section.pages)) {
             tell(What::Guard);
         }
         if !rights.contains(Rights::WRITE) {
@@ -249,7 +274,8 @@ impl Rules<'_> {
         }
         let next = self.tables.partition_point(|table| *table < run.first.0);
         let holds_table = self.tables.get(next).is_some_and(|table| *table < run.end().0);
-        if holds_table && !self.map.layout().aperture.contains(leaf.start) {
+        let aperture = self.map.layout().aperture;
+        if holds_table && !(aperture.contains(pages.start) && aperture.contains(pages.last_byte())) {
             tell(What::WritableTable);
         }
     }
@@ -278,6 +304,12 @@ fn live(console: &mut Console, machine: &Machine) -> Option<Tally> {
     tally
 }
 
+/// Prints every finding and tells how many there are; `None` if there is no memory for the list of tables.
+#[cfg(feature = "inject")]
+pub fn findings(console: &mut Console, machine: &Machine) -> Option<u64> {
+    live(console, machine).map(|tally| tally.findings)
+}
+
 /// The command: every finding, and what was looked at.
 ///
 /// # Errors
@@ -295,6 +327,7 @@ pub fn report(console: &mut Console, machine: &Machine) -> fmt::Result {
 ///
 /// # Panics
 /// If something is, and the command line asks for the self-tests.
+#[inline(never)] // tools/bench-boot stops here.
 pub fn at_boot(console: &mut Console, machine: &Machine) {
     match live(console, machine) {
         Some(Tally { findings: 0, entries, tables }) => {

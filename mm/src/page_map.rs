@@ -2,8 +2,8 @@
 
 use crate::routines::{Report, Step};
 use crate::{
-    Access, Controls, Frame, Holes, ListRequest, MapError, MapRequest, Mapping, Memory, PageFlags, PageRange, Paging,
-    RawEntry, Refusal, Seen, Stale, VirtAddr,
+    Access, Controls, Frame, Holes, Level, ListRequest, MapError, MapRequest, Mapping, Memory, PageFlags, PageRange,
+    Paging, RawEntry, Refusal, Seen, Stale, VirtAddr,
 };
 
 /// One tree of page tables. It owns its tables; what its leaves map belongs to whoever mapped it.
@@ -115,9 +115,10 @@ impl PageMap {
         (self.paging.routines.visit)(memory, self.root, each);
     }
 
-    /// Every present entry word by word, wrong ones included.
-    pub fn entries(&self, memory: &Memory, each: &mut dyn FnMut(RawEntry)) {
-        (self.paging.routines.entries)(memory, self.root, each);
+    /// Every present entry word by word, wrong ones included, of the tables of level `lowest` and above. Leaves that
+    /// continue one another come as one.
+    pub fn entries(&self, memory: &Memory, lowest: Level, each: &mut dyn FnMut(RawEntry)) {
+        (self.paging.routines.entries)(memory, self.root, lowest, each);
     }
 
     /// What the CPU does about an access to `va`: nothing, or the fault that it raises.

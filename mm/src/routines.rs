@@ -137,8 +137,9 @@ pub struct PagingRoutines {
     /// Every table and leaf in the order of addresses, each table before what it maps.
     pub visit: fn(&Memory, Frame, &mut dyn FnMut(Seen)),
 
-    /// Every present entry word by word, wrong ones included, each before what it leads to.
-    pub entries: fn(&Memory, Frame, &mut dyn FnMut(RawEntry)),
+    /// Every present entry word by word, wrong ones included, each before what it leads to; of the tables of this level and
+    /// above. Leaves that continue one another come as one.
+    pub entries: fn(&Memory, Frame, Level, &mut dyn FnMut(RawEntry)),
 
     /// What the CPU does about an access: `Ok`, or the fault that it raises.
     pub verdict: fn(&Memory, Frame, VirtAddr, Access, &Controls) -> Result<(), Refusal>,

@@ -243,6 +243,18 @@ const NAMES: [&str; COMMANDS.len()] = {
 const SPACES: [&str; 2] = ["phys", "virt"];
 const FORCE: &[&str] = &["force"];
 
+/// The commands' names, and the line that is each one's example.
+#[cfg(feature = "inject")]
+pub const EXAMPLES: [(&str, &str); COMMANDS.len()] = {
+    let mut lines = [("", ""); COMMANDS.len()];
+    let mut at = 0;
+    while at < lines.len() {
+        lines[at] = (COMMANDS[at].name, COMMANDS[at].example.0);
+        at += 1;
+    }
+    lines
+};
+
 /// The log's levels.
 const LEVELS: [&str; log::LEVELS.len()] = {
     let mut names = [""; log::LEVELS.len()];
@@ -282,6 +294,10 @@ pub fn answer(console: &mut Console, machine: &mut Machine, line: &str) -> fmt::
         count += 1;
     }
     let Some((name, arguments)) = words[..count].split_first() else { return Ok(()) };
+    #[cfg(feature = "inject")]
+    if *name == "starve" {
+        return super::starve::run(console, machine);
+    }
     let Some(command) = COMMANDS.iter().find(|command| command.name == *name) else {
         return writeln!(console, "'{name}' is no command; 'help' lists them");
     };

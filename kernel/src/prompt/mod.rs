@@ -5,6 +5,8 @@ mod complete;
 mod history;
 pub(crate) mod keys;
 mod line;
+#[cfg(feature = "inject")]
+mod starve;
 mod usage;
 pub mod words;
 
@@ -23,6 +25,7 @@ const PROMPT: &str = "strata> ";
 const WIDTH: usize = 80;
 
 /// Answers until the machine is turned off.
+#[inline(never)] // tools/bench-boot stops here.
 pub fn listen(console: &mut Console, machine: &mut Machine) -> ! {
     let mut decoder = Decoder::new();
     let mut editor = Editor::new();

@@ -74,6 +74,13 @@ impl Garden<'_> {
     fn plant_all(&mut self) -> Result<(), Failure> {
         let (info, limits) = (&self.twin.tables().paging().routines.info, self.twin.tables().paging().limits);
         expect(self.findings(USER, 1, |raw| raw, |_| true) == Some(0), "there is nothing to find yet")?;
+        let tables = audit::count_tables(self.twin, self.memory);
+        let mut unlisted = 0;
+        let mut short = [0; 2];
+        audit::audit(self.twin, self.memory, self.memory_map, &mut short, &mut |finding| {
+            unlisted += u64::from(finding.what == What::Unlisted);
+        });
+        expect(unlisted == tables - short.len() as u64, "a table that is not compared with the others is named")?;
         let section = |name| self.twin.sections().iter().find(|section| section.name == name).map(|s| s.pages.start);
         let all = (section("text"), section("data"), section("guard"));
         let (Some(text), Some(data), Some(guard)) = all else { return Err(Failure::Not("the image has its sections")) };

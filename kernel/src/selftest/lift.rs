@@ -4,7 +4,7 @@ use mm::{Frame, KernelMap, MapRequest, OwnedFrames, PageFlags, PageRange, Paging
 use mm::{Memory, VirtAddr};
 
 use super::{Failure, Named, Outcome, Verdict, expect};
-use crate::Machine;
+use crate::{Machine, Platform};
 
 const ROUNDS: u32 = 100;
 
@@ -69,29 +69,49 @@ fn once(
     let platform = machine.platform;
     let paging = Paging::new(other, &machine.features);
     let mut twin = machine.map.twin(memory, paging, machine.memory_map.ram_runs()).named("build the other tables")?;
-    let kept_there = platform.enter(&mut machine.map, &mut twin, memory).named("enter the other mode")?;
-    let written = write(&mut twin, memory, frames, round);
-    let kept_back = platform.enter(&mut twin, &mut machine.map, memory).named("come back")?;
+    let entered = platform.enter(&mut machine.map, &mut twin, memory).named("enter the other mode");
+    let written = entered.and_then(|kept| write(&mut twin, memory, platform, frames, round).map(|()| kept));
+    let mut came_back = Ok(true);
+    if twin.is_live() {
+        came_back = platform.enter(&mut twin, &mut machine.map, memory).named("come back");
+    }
+    if twin.is_live() {
+        // There is no way back: what is live is what the machine has from now on.
+        core::mem::swap(&mut twin, &mut machine.map);
+    }
     twin.free(memory, platform.mmu());
-    written?;
+    let (kept_there, kept_back) = (written?, came_back?);
     expect(kept_there && kept_back, "every register that a function must preserve was preserved")?;
 
     place(&mut machine.map, memory, frames, HERE)?;
     let found = machine.map.peek_user(memory, HERE);
-    machine.map.unmap_user(memory, PageRange::new(HERE, 1), None).named("unmap")?.flush(memory, platform.mmu());
-    machine.map.trim_user(memory).named("trim")?.flush(memory, platform.mmu());
+    remove(&mut machine.map, memory, platform, HERE)?;
     expect(found == Ok(pattern(round)), "what was written in the other mode is found in this one")
 }
 
-fn write(twin: &mut KernelMap, memory: &mut Memory, frames: &mut OwnedFrames, round: u32) -> Result<(), Failure> {
+fn write(
+    twin: &mut KernelMap,
+    memory: &mut Memory,
+    platform: &dyn Platform,
+    frames: &mut OwnedFrames,
+    round: u32,
+) -> Result<(), Failure> {
     place(twin, memory, frames, THERE)?;
-    twin.poke_user(memory, frames, THERE, pattern(round)).named("write in the other mode")
+    let written = twin.poke_user(memory, frames, THERE, pattern(round)).named("write in the other mode");
+    remove(twin, memory, platform, THERE)?;
+    written
 }
 
 fn place(map: &mut KernelMap, memory: &mut Memory, frames: &OwnedFrames, at: VirtAddr) -> Result<(), Failure> {
     let range = PageRange::new(at, 1);
     let request = MapRequest { range, first: frames.run().first, flags: PageFlags::new(Rights::WRITE) };
     map.map_user(memory, &request).named("map")
+}
+
+fn remove(map: &mut KernelMap, memory: &mut Memory, platform: &dyn Platform, at: VirtAddr) -> Result<(), Failure> {
+    map.unmap_user(memory, PageRange::new(at, 1), None).named("unmap")?.flush(memory, platform.mmu());
+    map.trim_user(memory).named("trim")?.flush(memory, platform.mmu());
+    Ok(())
 }
 
 fn pattern(round: u32) -> u32 {

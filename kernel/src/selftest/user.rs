@@ -36,6 +36,7 @@ fn clear(machine: &mut Machine, range: PageRange) -> Result<(), Failure> {
 pub fn every_size(machine: &mut Machine) -> Verdict {
     let limits = machine.map.tables().paging().limits;
     let info = &machine.map.tables().paging().routines.info;
+    let mut tried = 0;
     for level in 1..=limits.top_leaf {
         // A small machine has no block of 1 GiB.
         let Some(mut frames) = block(machine, level) else { continue };
@@ -61,7 +62,9 @@ pub fn every_size(machine: &mut Machine) -> Verdict {
         let cleared = clear(machine, PageRange::new(HERE, run.count));
         machine.memory.lock().put(frames);
         verdict.and(cleared)?;
+        tried += 1;
     }
+    expect(tried > 0, "a frame is free")?;
     Ok(Outcome::Passed)
 }
 
@@ -101,7 +104,10 @@ pub fn refusals(machine: &mut Machine) -> Verdict {
     let unmapped = machine.map.unmap_user(&mut machine.memory.lock(), PageRange::new(HERE, 1), None).err();
     let unprotected = machine.map.protect_user(&mut machine.memory.lock(), PageRange::new(HERE, 1), DATA).err();
     let after = fingerprint(machine);
-    map(machine, HERE, &frames, DATA).named("map")?;
+    if let Err(failure) = map(machine, HERE, &frames, DATA).named("map") {
+        machine.memory.lock().put(frames);
+        return Err(failure);
+    }
     let mapped = fingerprint(machine);
     // The second page is free, the first is not: nothing of the range may be mapped.
     let again = machine.map.map_user(&mut machine.memory.lock(), &request(HERE.0 - mm::PAGE_SIZE, 2, first));
@@ -202,7 +208,9 @@ pub fn protect(machine: &mut Machine) -> Verdict {
 
 /// After an unmap and a flush the CPU sees the frame that is mapped now, not the one before.
 pub fn remap(machine: &mut Machine) -> Verdict {
-    let (Some(mut one), Some(mut two)) = (block(machine, 1), block(machine, 1)) else {
+    let Some(mut one) = block(machine, 1) else { return Err(Failure::Not("a frame is free")) };
+    let Some(mut two) = block(machine, 1) else {
+        machine.memory.lock().put(one);
         return Err(Failure::Not("two frames are free"));
     };
     let verdict = (|| {

@@ -1,16 +1,20 @@
 //! Reading a tree word by word, for those who trust nothing in it.
 
 use super::Table;
-use crate::{Format, Frame, Level, Memory, Pte, Rights, VirtAddr};
+use crate::format::bit;
+use crate::{Format, Frame, Level, Memory, PAGE_SHIFT, PagingInfo, Pte, Rights, VirtAddr};
 
-/// A present entry as [`entries`](crate::PagingRoutines::entries) comes across it.
+/// A present entry as [`entries`](crate::PagingRoutines::entries) comes across it; or a run of leaves, of which each maps
+/// the page behind the one before and which are alike in everything else but the CPU's own marks, accessed and dirty.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RawEntry {
     /// The first address that the entry covers.
     pub start: VirtAddr,
     /// The level of the table that holds the entry.
     pub level: Level,
-    /// The word.
+    /// How many entries the run has, all in one table.
+    pub count: u64,
+    /// The word; of a run, the first one.
     pub raw: u64,
     /// What it says.
     pub pte: Pte,
@@ -20,15 +24,50 @@ pub struct RawEntry {
     pub self_map: bool,
 }
 
-const EVERYTHING: Rights = Rights::WRITE.union(Rights::EXEC).union(Rights::USER);
+impl RawEntry {
+    /// The entry number `n` of a run in tables of the shape `info`, by itself.
+    pub fn one(&self, info: &PagingInfo, n: u64) -> Self {
+        let pages = n * info.pages(self.level);
+        let pte = match self.pte {
+            Pte::Leaf(frame, flags) => Pte::Leaf(frame.offset(pages), flags),
+            other => other,
+        };
+        let start = self.start.offset(pages << PAGE_SHIFT);
+        Self { start, count: 1, raw: self.raw + (pages << PAGE_SHIFT), pte, ..*self }
+    }
 
-pub(crate) fn entries<F: Format>(memory: &Memory, root: Frame, each: &mut dyn FnMut(RawEntry)) {
-    below::<F>(memory, Table::root(&memory.window, root), 0, EVERYTHING, each);
+    /// Every bit that is set in the first or in the last word of a run. An address only grows in a run, so a bit above a
+    /// power of two is among them if it is in any of the words.
+    pub fn bits(&self, info: &PagingInfo) -> u64 {
+        let pages = (self.count - 1) * info.pages(self.level);
+        self.raw | (self.raw + (pages << PAGE_SHIFT))
+    }
 }
 
-fn below<F: Format>(memory: &Memory, table: Table<F>, first: u64, passed: Rights, each: &mut dyn FnMut(RawEntry)) {
+const EVERYTHING: Rights = Rights::WRITE.union(Rights::EXEC).union(Rights::USER);
+
+pub(crate) fn entries<F: Format>(memory: &Memory, root: Frame, lowest: Level, each: &mut dyn FnMut(RawEntry)) {
+    below::<F>(memory, Table::root(&memory.window, root), lowest, 0, EVERYTHING, each);
+}
+
+fn below<F: Format>(
+    memory: &Memory,
+    table: Table<F>,
+    lowest: Level,
+    first: u64,
+    passed: Rights,
+    each: &mut dyn FnMut(RawEntry),
+) {
     let level = table.level;
-    for index in 0..F::INFO.entries(level) {
+    let end = F::INFO.entries(level);
+    let mut next = 0;
+    while next < end {
+        let index = next;
+        next += 1;
+        // Most of most tables.
+        if table.peek(index) & bit::PRESENT == 0 {
+            continue;
+        }
         let raw = table.raw(index);
         let page = first + index as u64 * F::INFO.pages(level);
         let start = F::INFO.page_address(page);
@@ -38,14 +77,33 @@ fn below<F: Format>(memory: &Memory, table: Table<F>, first: u64, passed: Rights
             pte @ Pte::Leaf(_, flags) => (pte, flags.rights & (passed | Rights::GLOBAL)),
         };
         let self_map = matches!(pte, Pte::Table(..)) && F::INFO.in_self_map(start);
-        each(RawEntry { start, level, raw, pte, rights, self_map });
+        if matches!(pte, Pte::Leaf(..)) {
+            next = end_of_run(table, index, raw);
+        }
+        each(RawEntry { start, level, count: (next - index) as u64, raw, pte, rights, self_map });
         // A damaged entry may name a frame that is no RAM at all.
         if let Pte::Table(frame, _) = pte
             && !self_map
-            && level > 1
+            && level > lowest
             && memory.window.frames().contains(frame)
         {
-            below(memory, table.below(&memory.window, frame), page, rights, each);
+            below(memory, table.below(&memory.window, frame), lowest, page, rights, each);
         }
     }
+}
+
+/// The index behind the run of leaves that begins with the word `raw` at `index`. Most of a tree is such runs, so that what
+/// there is to say of an entry is said once for a run.
+fn end_of_run<F: Format>(table: Table<F>, index: usize, raw: u64) -> usize {
+    let step = F::INFO.pages(table.level) << PAGE_SHIFT;
+    let end = F::INFO.entries(table.level);
+    let marks = bit::ACCESSED | bit::DIRTY;
+    let mut next = index + 1;
+    // What a carry out of the topmost bit leaves is not present.
+    let mut expected = raw.wrapping_add(step) | marks;
+    while next < end && table.peek(next) | marks == expected {
+        next += 1;
+        expected = expected.wrapping_add(step);
+    }
+    next
 }

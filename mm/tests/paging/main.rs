@@ -6,6 +6,7 @@ mod machine;
 mod codec;
 mod cpus;
 mod cursor;
+mod entries;
 mod errors;
 mod exhaustion;
 mod kernel_map;

@@ -11,6 +11,7 @@ mod check;
 mod faults;
 mod glass;
 mod hostile;
+mod inject;
 mod maps;
 mod picture;
 mod prompt;
@@ -41,13 +42,23 @@ const PASSED: i32 = 0x10 << 1 | 1;
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    if words.first().is_some_and(|word| word == "--inject") {
+        return match inject::run(&root) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(reason) => {
+                eprintln!("{reason}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let chosen = |row: &Row| words.is_empty() || words.iter().any(|word| row.name.contains(word.as_str()));
     let rows: Vec<Row> = rows::rows().into_iter().filter(chosen).collect();
     if rows.is_empty() {
         eprintln!("no row's name contains any of {words:?}");
         return ExitCode::FAILURE;
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let results = match run_all(&rows, &root) {
         Ok(results) => results,
         Err(reason) => {
