@@ -99,7 +99,7 @@ fn bring_up(said: &'static BootInfo<'static>) -> Result<Machine, Refusal> {
     let mut map = read_memory_map(said, &selection);
     let mut memory = memory::take_stock(&mut map, boot_window(), &Layout::of(info)).map_err(Refusal::Memory)?;
     #[cfg(feature = "inject")]
-    memory.frames.fail_after(options.fail_after);
+    memory.fail_after(options.fail_after);
     // SAFETY: the features are the CPU's own, and the stub's tables use none of the bits that this gives a meaning.
     unsafe { cpu::prepare(&features) };
     let mut tables = lift(&mut memory, &selection, &map).map_err(Refusal::Tables)?;

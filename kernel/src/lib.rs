@@ -47,7 +47,7 @@ pub fn start(mut machine: Machine) -> ! {
     let _ = ready(&mut console, &machine);
     #[cfg(feature = "inject")]
     {
-        let (met, refused) = machine.memory.lock().frames.fail_after(None);
+        let (met, refused) = machine.memory.lock().fail_after(None);
         info!("frames: {met} requests were met, {refused} refused");
     }
     if machine.boot.selftest {

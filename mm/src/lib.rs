@@ -46,6 +46,8 @@ mod format;
 mod formats;
 pub mod frames;
 mod info;
+#[cfg(feature = "inject")]
+mod inject;
 mod kernel_map;
 mod layout;
 mod limits;

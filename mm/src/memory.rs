@@ -14,13 +14,21 @@ pub struct Memory {
     pub frames: Frames,
     /// What single frames are dealt from. One, because one CPU changes page tables.
     cache: FrameCache,
+    #[cfg(feature = "inject")]
+    pub(crate) injector: crate::inject::Injector,
 }
 
 impl Memory {
     /// Memory that is seen through `window` and of which `frames` are free.
     pub const fn new(window: Window, frames: Frames) -> Self {
         let cache = FrameCache::new(window.frames().end());
-        Self { window, frames, cache }
+        Self {
+            window,
+            frames,
+            cache,
+            #[cfg(feature = "inject")]
+            injector: crate::inject::Injector::new(),
+        }
     }
 
     /// How many frames are free, wherever they are.
@@ -38,6 +46,10 @@ impl Memory {
     /// cache gives up what it has before memory counts as short.
     #[inline]
     pub(crate) fn alloc(&mut self, order: u8, below: Frame) -> Result<Frame, FrameError> {
+        #[cfg(feature = "inject")]
+        if self.injector.refuses() {
+            return Err(FrameError::NoMemory);
+        }
         if order == 0 && below == self.window.frames().end() {
             self.cache.alloc(&mut self.frames, Purpose::Fixed)
         } else if order == 0 && below == Frames::ANYWHERE {

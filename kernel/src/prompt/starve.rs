@@ -45,15 +45,15 @@ fn once(
     words[..prefix.len()].copy_from_slice(prefix.as_bytes());
     words[prefix.len()..length].copy_from_slice(line.as_bytes());
     let whole = core::str::from_utf8(&words[..length]).unwrap_or_default();
-    let before = machine.memory.lock().frames.free_frames();
+    let before = machine.memory.lock().free_frames();
     let (_, heap_before) = machine.platform.heap();
-    machine.memory.lock().frames.fail_after(Some(frames));
+    machine.memory.lock().fail_after(Some(frames));
     commands::answer(console, machine, whole)?;
-    let (_, refused) = machine.memory.lock().frames.fail_after(None);
+    let (_, refused) = machine.memory.lock().fail_after(None);
     let (_, heap) = machine.platform.heap();
     // What the heap has taken it keeps.
     let kept = ((heap - heap_before) as u64).div_ceil(mm::PAGE_SIZE);
-    let after = machine.memory.lock().frames.free_frames() + kept;
+    let after = machine.memory.lock().free_frames() + kept;
     let findings = audit::findings(console, machine);
     let good = after == before && findings == Some(0);
     let lost = before as i64 - after as i64;

@@ -36,8 +36,6 @@ mod cache;
 mod error;
 mod give;
 mod group;
-#[cfg(feature = "inject")]
-mod inject;
 mod level;
 mod place;
 mod plan;
@@ -69,8 +67,6 @@ pub struct Frames {
     /// The highest zone first.
     zones: [Zone; Self::MAX_ZONES],
     count: usize,
-    #[cfg(feature = "inject")]
-    injector: inject::Injector,
 }
 
 impl Frames {
@@ -107,13 +103,7 @@ impl Frames {
         }
         plan.carry_out(runs, metadata);
         plan.zones[..plan.count].reverse();
-        Ok(Self {
-            meta: metadata,
-            zones: plan.zones,
-            count: plan.count,
-            #[cfg(feature = "inject")]
-            injector: inject::Injector::default(),
-        })
+        Ok(Self { meta: metadata, zones: plan.zones, count: plan.count })
     }
 
     /// Moves the metadata's address, not its contents: `moved` tells where what lies at an address lies from now on.
@@ -143,10 +133,6 @@ impl Frames {
     /// Takes a block of `order`, at most [`MAX_ORDER`](Self::MAX_ORDER), whose first `needed` frames lie below `below`.
     #[inline]
     fn alloc_block(&mut self, order: u8, needed: u64, below: Frame) -> Result<Frame, FrameError> {
-        #[cfg(feature = "inject")]
-        if self.injector.refuses() {
-            return Err(FrameError::NoMemory);
-        }
         let order = u32::from(order);
         for zone in &mut self.zones[..self.count] {
             let first = if zone.given_end <= below.0 {

@@ -1,13 +1,13 @@
 //! Failure on purpose, in test builds: the feature `inject`.
 //!
 //! Whoever asks for frames has to cope with getting none, at every single request. To see that it does, requests are
-//! counted here, and from a given one on each is refused as if nothing were free.
+//! counted here, and from a given one on each is refused as if nothing were free, neither in the cache nor behind it.
 
-use super::Frames;
+use crate::Memory;
 
 /// How many requests are still met, and what became of the others.
-#[derive(Clone, Copy, Default, Debug)]
-pub(super) struct Injector {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Injector {
     /// `None`: all.
     left: Option<u64>,
     met: u64,
@@ -15,6 +15,11 @@ pub(super) struct Injector {
 }
 
 impl Injector {
+    /// Refuses nothing.
+    pub const fn new() -> Self {
+        Self { left: None, met: 0, refused: 0 }
+    }
+
     /// Counts a request; tells whether it is to be refused.
     pub fn refuses(&mut self) -> bool {
         let refuses = self.left == Some(0);
@@ -25,12 +30,12 @@ impl Injector {
     }
 }
 
-impl Frames {
+impl Memory {
     /// Refuses every request from now on but the next `requests`; none any more if there is no number.
     ///
     /// Returns how many requests were met since this was called last, and how many were refused.
     pub fn fail_after(&mut self, requests: Option<u64>) -> (u64, u64) {
-        let before = core::mem::replace(&mut self.injector, Injector { left: requests, ..Injector::default() });
+        let before = core::mem::replace(&mut self.injector, Injector { left: requests, ..Injector::new() });
         (before.met, before.refused)
     }
 }
