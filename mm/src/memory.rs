@@ -113,11 +113,12 @@ impl Memory {
     /// # Panics
     /// If the metadata does not lie in the present window.
     pub unsafe fn move_window(&mut self, window: Window) {
-        // The new window may end elsewhere, and with it what fixed frames may lie in.
-        self.cache.drain(&mut self.frames);
-        self.cache = FrameCache::new(window.frames().end());
         // SAFETY: the same words, seen through the new window, by this function's contract.
         unsafe { self.frames.move_metadata(|at| window.at(self.window.frame_at(at))) };
+        // The new window may end elsewhere, and with it what fixed frames may lie in. The cache goes back only now: the old
+        // window is gone when the mode has changed, and the allocator's books with it.
+        self.cache.drain(&mut self.frames);
+        self.cache = FrameCache::new(window.frames().end());
         self.window = window;
     }
 
