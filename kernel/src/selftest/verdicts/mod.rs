@@ -91,10 +91,15 @@ fn compare(machine: &mut Machine) -> Result<(Tally, Shown), Failure> {
             });
             // Before anything else is done to these tables: nobody but the trial can read what is planted.
             twin.end_trial(memory, platform.mmu(), trial);
+            let mut came_back = Ok(true);
             if twin.is_live() {
-                platform.enter(&mut twin, &mut machine.map, memory).named("come back to the live tables")?;
+                came_back = platform.enter(&mut twin, &mut machine.map, memory).named("come back to the live tables");
             }
-            verdict
+            if twin.is_live() {
+                // There is no way back: what is live is what the machine has from now on.
+                core::mem::swap(&mut twin, &mut machine.map);
+            }
+            verdict.and_then(|verdict| came_back.map(|_| verdict))
         }
         Err(failure) => Err(failure),
     };
