@@ -78,7 +78,8 @@ fn letter_at(picture: &Picture, known: &[(char, &[u8])], (x, y): (u32, u32), (wi
 pub fn compare(said: &str, shown: &[String], columns: usize) -> Result<String, String> {
     let mut expected: Vec<String> = Vec::new();
     for line in said.lines() {
-        let letters: Vec<char> = line.chars().collect();
+        // Spaces at a line's end do not show, and must not make a line of their own.
+        let letters: Vec<char> = line.trim_end().chars().collect();
         match letters.chunks(columns).map(|part| part.iter().collect::<String>().trim_end().to_string()) {
             parts if parts.len() == 0 => expected.push(String::new()),
             parts => expected.extend(parts),
