@@ -34,7 +34,12 @@ pub fn of_tables(machine: &mut Machine) -> Verdict {
     let verdict = one_by_one(machine, &leaf, &mut spare);
     let memory = &mut machine.memory.lock();
     memory.put(leaf);
-    spare.into_iter().chain(rest).flatten().for_each(|frames| memory.put(frames));
+    // In place: a copy of the blocks is more than the stack has to spare.
+    for slot in spare.iter_mut().chain(&mut rest) {
+        if let Some(frames) = slot.take() {
+            memory.put(frames);
+        }
+    }
     verdict
 }
 
