@@ -63,14 +63,15 @@ impl KernelMap {
         let first = address.frame();
         let offset = address.0 - first.start().0;
         let pages = offset.checked_add(bytes).ok_or(MapError::Wraps)?.div_ceil(PAGE_SIZE);
-        let used = (self.next.0 - self.layout.dynamic.start.0) >> PAGE_SHIFT;
+        // Behind the areas come the stacks.
+        let room = (self.stack_region().start.0 - self.next.0) >> PAGE_SHIFT;
         let slot = self.areas.iter_mut().find(|area| area.is_none()).ok_or(MapError::NoMemory)?;
         // Where pages of the largest size that it can fill have the same place in the mapping as in memory, they are used.
         let paging = self.map.paging();
         let sizes = (1..=paging.limits.top_leaf).rev().map(|level| paging.routines.info.pages(level));
         let largest = sizes.into_iter().find(|size| pages >= *size).unwrap_or(1);
         let skipped = first.0.wrapping_sub(self.next.0 >> PAGE_SHIFT) & (largest - 1);
-        if pages.checked_add(skipped).is_none_or(|pages| pages >= self.layout.dynamic.pages - used) {
+        if pages.checked_add(skipped).is_none_or(|pages| pages >= room) {
             return Err(MapError::NoMemory);
         }
         let range = PageRange::new(self.next.offset(skipped << PAGE_SHIFT), pages);

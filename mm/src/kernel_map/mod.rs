@@ -7,10 +7,13 @@
 mod area;
 mod look;
 mod physical;
+mod stack;
 mod user;
 
 use area::Area;
 pub use physical::Width;
+use stack::Slots;
+pub use stack::Stack;
 
 use crate::{Frame, FrameRun, Layout, MapError, MapRequest, Memory, Mmu};
 use crate::{PAGE_SHIFT, PageFlags, PageMap, PageRange, Paging, Rights, VirtAddr, Window};
@@ -34,6 +37,7 @@ pub struct KernelMap {
     layout: Layout,
     sections: &'static [Section],
     areas: [Option<Area>; area::COUNT],
+    stacks: Slots,
     /// The first page of the dynamic region that was never given out.
     next: VirtAddr,
     /// Frames beyond the aperture are looked at through this page.
@@ -62,8 +66,17 @@ impl KernelMap {
         let map = PageMap::new(memory, paging)?;
         let window = layout.dynamic.start;
         let next = window.offset(2 * crate::PAGE_SIZE);
-        let mut kernel =
-            Self { map, layout, sections, areas: [None; area::COUNT], next, window, shown: Frame(0), live: false };
+        let mut kernel = Self {
+            map,
+            layout,
+            sections,
+            areas: [None; area::COUNT],
+            stacks: Slots::NONE,
+            next,
+            window,
+            shown: Frame(0),
+            live: false,
+        };
         match kernel.lay(memory, ram) {
             Ok(()) => Ok(kernel),
             Err(error) => {
@@ -147,6 +160,12 @@ impl KernelMap {
                 return Err(error);
             }
         }
+        if let Err(error) = self.share_stacks(memory, &mut twin.map) {
+            // SAFETY: as above.
+            unsafe { twin.map.free(memory) };
+            return Err(error);
+        }
+        twin.stacks = self.stacks;
         twin.areas = self.areas;
         twin.next = self.next;
         Ok(twin)
@@ -224,6 +243,8 @@ impl KernelMap {
             "self-map"
         } else if self.layout.aperture.contains(va) {
             "aperture"
+        } else if self.stack_region().contains(va) {
+            "stacks"
         } else if self.layout.dynamic.contains(va) {
             "window"
         } else if self.layout.user.contains(va) {

@@ -24,7 +24,7 @@ static I686: [Section; 4] = image(0xC010_0000);
 static AMD64: [Section; 4] = image(0xFFFF_FFFF_8010_0000);
 
 /// RAM with a hole at 640 KiB, an odd end, and a piece beyond 4 GiB.
-const RAM: [FrameRun; 3] = [
+pub const RAM: [FrameRun; 3] = [
     FrameRun { first: Frame(1), count: 0x9E },
     FrameRun { first: Frame(0x100), count: 0x5_0123 },
     FrameRun { first: Frame(0x10_0000), count: 0x8_0000 },
@@ -34,13 +34,13 @@ fn sections(mode: Mode) -> &'static [Section] {
     if matches!(mode, Mode::Pml2 | Mode::Pml3) { &I686 } else { &AMD64 }
 }
 
-struct Kernel {
-    machine: Machine,
-    cpu: Cpu,
-    map: KernelMap,
+pub struct Kernel {
+    pub machine: Machine,
+    pub cpu: Cpu,
+    pub map: KernelMap,
 }
 
-fn paging(mode: Mode) -> Paging {
+pub fn paging(mode: Mode) -> Paging {
     Paging::new(routines(mode), &FULL)
 }
 
@@ -53,7 +53,7 @@ fn build(mode: Mode, frames: usize) -> Result<Kernel, (Box<Machine>, MapError)> 
     }
 }
 
-fn kernel(mode: Mode) -> Kernel {
+pub fn kernel(mode: Mode) -> Kernel {
     build(mode, 800).unwrap_or_else(|(_, error)| panic!("{mode:?}: {error}"))
 }
 
@@ -63,7 +63,7 @@ impl Kernel {
         scan.leaves.into_iter().map(|(_, leaf)| leaf).collect()
     }
 
-    fn model(&self) -> Model {
+    pub fn model(&self) -> Model {
         let mut model = Model::default();
         for leaf in self.leaves() {
             let flags = PageFlags { rights: leaf.rights(), cache: leaf.cache };
@@ -72,7 +72,7 @@ impl Kernel {
         model
     }
 
-    fn shut_down(mut self) {
+    pub fn shut_down(mut self) {
         let tlb = self.machine.tlb(self.cpu, self.map.tables().root());
         self.map.free(&mut self.machine.memory, &tlb);
         self.machine.assert_all_home();

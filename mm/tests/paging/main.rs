@@ -18,6 +18,7 @@ mod pcid;
 mod rights;
 mod select;
 mod self_map;
+mod stacks;
 mod stale;
 mod torn;
 mod verdicts;
