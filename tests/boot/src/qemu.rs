@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::picture::Picture;
-use crate::row::{Firmware, Row};
+use crate::row::{Firmware, Medium, Row};
 
 /// What has been received on COM1 so far, and whether more can come.
 #[derive(Default)]
@@ -42,7 +42,7 @@ impl Machine {
         command.args(["-cpu", row.cpu, "-m", row.memory, "-display", "none", "-no-reboot", "-serial", "stdio"]);
         command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-net", "none"]);
         command.arg("-monitor").arg(format!("unix:{},server=on,wait=off", monitor.display()));
-        command.arg("-cdrom").arg(iso);
+        medium(&mut command, row.medium, iso);
         firmware(&mut command, row.firmware, folder)?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut qemu = command.spawn().map_err(|error| format!("{program}: {error}; ./setup installs it"))?;
@@ -198,6 +198,23 @@ impl Drop for Machine {
         let _ = fs::remove_file(self.folder.join("page.bin"));
         let _ = fs::remove_file(self.folder.join("vars.fd"));
     }
+}
+
+/// Puts `iso` on the medium that the machine is to boot from. Rows share the file, so what a disk is written is forgotten.
+fn medium(command: &mut Command, medium: Medium, iso: &Path) {
+    const AHCI: &str = "ich9-ahci,id=controller";
+    let (controller, device) = match medium {
+        Medium::Cd => {
+            command.arg("-cdrom").arg(iso);
+            return;
+        }
+        Medium::AhciCd => (AHCI, "ide-cd,bus=controller.0"),
+        Medium::AhciDisk => (AHCI, "ide-hd,bus=controller.0"),
+        Medium::UsbXhci => ("qemu-xhci,id=controller", "usb-storage,bus=controller.0"),
+        Medium::UsbEhci => ("usb-ehci,id=controller", "usb-storage,bus=controller.0"),
+    };
+    command.arg("-drive").arg(format!("if=none,id=medium,format=raw,snapshot=on,file={}", iso.display()));
+    command.args(["-device", controller, "-device", &format!("{device},drive=medium,bootindex=0")]);
 }
 
 fn firmware(command: &mut Command, firmware: Firmware, folder: &Path) -> Result<(), String> {

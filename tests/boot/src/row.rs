@@ -12,6 +12,7 @@ pub struct Row {
     pub cpu: &'static str,
     pub memory: &'static str,
     pub firmware: Firmware,
+    pub medium: Medium,
     /// What the menu's `screen` says; empty for what it says by itself.
     pub screen: &'static str,
     pub start: Start,
@@ -40,6 +41,21 @@ pub enum Firmware {
     Bios,
     UefiX64,
     UefiIa32,
+}
+
+/// What the image is on: it is an optical disc and a disk at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Medium {
+    /// In the CD-ROM drive that the machine has by itself.
+    Cd,
+    /// In a CD-ROM drive behind an AHCI controller.
+    AhciCd,
+    /// On a disk behind an AHCI controller.
+    AhciDisk,
+    /// On a USB stick behind an xHCI controller.
+    UsbXhci,
+    /// On a USB stick behind an EHCI controller.
+    UsbEhci,
 }
 
 /// How the kernel is chosen.
@@ -98,6 +114,7 @@ impl Row {
             cpu,
             memory,
             firmware: Firmware::Bios,
+            medium: Medium::Cd,
             screen: "",
             start: Start::Options { no_xpa: false, more: "" },
             expect: Expect::SelfTest,
@@ -111,6 +128,11 @@ impl Row {
 
     pub fn firmware(mut self, firmware: Firmware) -> Self {
         self.firmware = firmware;
+        self
+    }
+
+    pub fn medium(mut self, medium: Medium) -> Self {
+        self.medium = medium;
         self
     }
 

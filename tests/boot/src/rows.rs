@@ -3,6 +3,7 @@
 use crate::faults::Has;
 use crate::hostile;
 use crate::row::Firmware::{UefiIa32, UefiX64};
+use crate::row::Medium::{AhciCd, AhciDisk, UsbEhci, UsbXhci};
 use crate::row::Mode::{Pml2, Pml3, Pml4, Pml5};
 use crate::row::Xpa::{Off, On, Unsupported};
 use crate::row::{Expect, Mode, Row, i686, x86_64};
@@ -101,6 +102,31 @@ fn machines() -> Vec<Row> {
         i686("faults, coreduo", "coreduo", "64M").faults(has(Pml3, true, true, true)),
         x86_64("faults, qemu64", "qemu64", "64M").faults(has(Pml4, true, true, true)),
         x86_64("faults, max", "max", "64M").faults(has(Pml5, true, true, true)),
+        // The same image as a stick, a disk and a disc behind the controllers of real machines, by each firmware.
+        x86_64("BIOS, USB stick on xHCI", "max", "256M").medium(UsbXhci).ready(Pml5, On, true, 40),
+        i686("BIOS, USB stick on EHCI", "pentium3", "256M").medium(UsbEhci).ready(Pml3, On, false, 36),
+        i686("BIOS, AHCI disk", "486", "64M").medium(AhciDisk).ready(Pml2, Unsupported, false, 32),
+        x86_64("BIOS, AHCI disc", "qemu64", "256M").medium(AhciCd).ready(Pml4, Unsupported, true, 40),
+        x86_64("UEFI x64, USB stick on xHCI", "max", "512M")
+            .firmware(UefiX64)
+            .medium(UsbXhci)
+            .ready(Pml5, On, true, 40),
+        x86_64("UEFI x64, USB stick on EHCI", "max", "512M")
+            .firmware(UefiX64)
+            .medium(UsbEhci)
+            .ready(Pml5, On, true, 40),
+        x86_64("UEFI x64, AHCI disk", "max", "512M").firmware(UefiX64).medium(AhciDisk).ready(Pml5, On, true, 40),
+        x86_64("UEFI x64, AHCI disc", "max", "512M").firmware(UefiX64).medium(AhciCd).ready(Pml5, On, true, 40),
+        i686("UEFI ia32, USB stick on xHCI", "coreduo", "512M")
+            .firmware(UefiIa32)
+            .medium(UsbXhci)
+            .ready(Pml3, On, true, 32),
+        i686("UEFI ia32, USB stick on EHCI", "coreduo", "512M")
+            .firmware(UefiIa32)
+            .medium(UsbEhci)
+            .ready(Pml3, On, true, 32),
+        i686("UEFI ia32, AHCI disk", "coreduo", "512M").firmware(UefiIa32).medium(AhciDisk).ready(Pml3, On, true, 32),
+        i686("UEFI ia32, AHCI disc", "coreduo", "512M").firmware(UefiIa32).medium(AhciCd).ready(Pml3, On, true, 32),
         // Typed on the keyboard instead of COM1.
         i686("a PS/2 keyboard, 486", "486", "64M").keyboard("cmdline", "loader:").ready(Pml2, Unsupported, false, 32),
         x86_64("a PS/2 keyboard, max", "max", "64M").keyboard("cmdline", "loader:").ready(Pml5, On, true, 40),
