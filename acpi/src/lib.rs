@@ -14,10 +14,12 @@
 
 mod aml;
 mod fadt;
+mod madt;
 mod table;
 
 pub use aml::{SleepType, sleep_type};
 pub use fadt::{Fadt, Register, Space};
+pub use madt::{Entry, Madt, Processor, State};
 pub use table::{Fault, Header, Root, find, scan};
 
 /// Physical memory, for reading.

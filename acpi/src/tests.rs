@@ -2,7 +2,7 @@ use crate::{Absent, Fadt, Fault, Physical, Register, Root, SleepType, Space, fin
 
 /// Memory with holes: bytes at addresses.
 #[derive(Clone, Default)]
-struct Memory(Vec<(u64, Vec<u8>)>);
+pub struct Memory(pub Vec<(u64, Vec<u8>)>);
 
 impl Physical for Memory {
     fn read(&mut self, at: u64, into: &mut [u8]) -> Result<(), Absent> {
@@ -15,7 +15,7 @@ impl Physical for Memory {
 }
 
 /// A table with a checksum that is right.
-fn table(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
+pub fn table(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
     let mut bytes = name.to_vec();
     bytes.extend((36 + content.len() as u32).to_le_bytes());
     bytes.resize(36, 0);
