@@ -14,6 +14,7 @@
 //! - [`serial`] and [`receive`], [`screen`], [`keyboard`]: consoles, of which any may be missing;
 //! - [`descriptors`]: the tables that say what a segment, an interrupt, a task is;
 //! - [`trap`]: exceptions, and the one hook for them;
+//! - [`percpu`]: which CPU this is;
 //! - [`cpu`]: what this CPU offers, and switching on what the page tables rely on;
 //! - [`mode`]: the live mode, and the lift into the other;
 //! - [`tlb`]: forgetting translations;
@@ -29,6 +30,7 @@ pub mod interrupts;
 pub mod keyboard;
 pub mod mode;
 mod nmi;
+pub mod percpu;
 pub mod pic;
 pub mod power;
 pub mod probe;

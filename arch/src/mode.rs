@@ -14,7 +14,7 @@ use mm::{Frame, PhysAddr};
 use x86::controlregs::Cr4;
 
 use crate::machine::mode::{ROOT, XPA, with_bases_kept};
-use crate::{KERNEL_OFFSET, descriptors, interrupts, nmi, registers, tlb};
+use crate::{KERNEL_OFFSET, descriptors, interrupts, nmi, percpu, registers, tlb};
 
 /// CR4 bits that are off while paging is: PCIDE must be, and with PGE off no global translation survives.
 const OFF_MEANWHILE: u64 = (Cr4::CR4_ENABLE_PCID.bits() | Cr4::CR4_ENABLE_GLOBAL_PAGES.bits()) as u64;
@@ -105,6 +105,7 @@ pub unsafe fn enter_checked(root: Frame, xpa: bool) -> bool {
 /// As [`enter`].
 unsafe fn change(root: Frame, xpa: bool, switch: unsafe extern "C" fn(u32, u32) -> u32) -> u32 {
     let address = root.start().0;
+    let cpu = percpu::index();
     if (registers::cr4() & XPA != 0) == xpa {
         // SAFETY: the tables are fit for the live mode: the caller's promise.
         unsafe { registers::set_cr3(address) };
@@ -122,7 +123,7 @@ unsafe fn change(root: Frame, xpa: bool, switch: unsafe extern "C" fn(u32, u32) 
                 registers::set_cr4(registers::cr4() & !OFF_MEANWHILE);
                 let lost = switch(address as u32, (cr4 & !OFF_MEANWHILE) as u32);
                 descriptors::follow(root);
-                descriptors::reload();
+                descriptors::reload(cpu);
                 registers::set_cr4(cr4);
                 lost
             })

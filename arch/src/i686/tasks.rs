@@ -2,13 +2,15 @@
 //! interrupt gate would push onto it once more and the CPU would give up; a task gate changes stacks first (SDM vol. 3A,
 //! 6.12.2). Along with the stack it loads CR3, so each task has to know the live root.
 
+use core::cell::UnsafeCell;
+
 use mm::Frame as PhysFrame;
 use x86::bits32::task::TaskStateSegment;
 
-use super::descriptors::{KERNEL_CODE, KERNEL_DATA};
+use super::descriptors::{self, KERNEL_CODE, KERNEL_DATA};
 use super::frame::Frame;
-use crate::interrupts;
 use crate::trap::{self, OWN_STACK};
+use crate::{interrupts, percpu};
 
 unsafe extern "C" {
     /// Where a task begins, in `trap.s`: the one that the CPU pushes an error code for, and the others.
@@ -27,43 +29,41 @@ struct Stack([u8; STACK]);
 
 static mut STACKS: [Stack; OWN_STACK.len()] = [const { Stack([0; STACK]) }; OWN_STACK.len()];
 
-/// The tasks' states. The CPU stores the registers of the task that it leaves in its own.
-static mut TASKS: [TaskStateSegment; COUNT] = [const { TaskStateSegment::new() }; COUNT];
-
-/// Where the state of the task number `index` lies.
-///
-/// # Panics
-/// If there is no such task.
-pub(super) fn state(index: usize) -> *mut TaskStateSegment {
-    assert!(index < COUNT, "no task number {index}");
-    (&raw mut TASKS).cast::<TaskStateSegment>().wrapping_add(index)
+/// Where the first CPU's stacks for the exceptions end.
+pub(super) fn first_stacks() -> [usize; OWN_STACK.len()] {
+    core::array::from_fn(|at| (&raw const STACKS).cast::<Stack>().wrapping_add(at + 1).addr())
 }
 
-/// Where the stack pointer lies with which the kernel goes on when ring 3 is interrupted.
-pub(super) fn kernel_stack() -> *mut usize {
-    // SAFETY: only the place is asked for, in a state that is always there; nothing is read or written.
-    unsafe { (&raw mut (*state(0)).esp0).cast() }
-}
+/// A CPU's tasks. It stores the registers of the task that it leaves in that one's state.
+pub(super) struct Tasks([UnsafeCell<TaskStateSegment>; COUNT]);
 
-/// Which task `vector` has, if any.
-pub(super) fn of(vector: usize) -> Option<usize> {
-    OWN_STACK.iter().position(|own| usize::from(*own) == vector).map(|at| at + 1)
-}
+impl Tasks {
+    pub(super) const EMPTY: Self = Self([const { UnsafeCell::new(TaskStateSegment::new()) }; COUNT]);
 
-/// Fills in what the tasks begin with, but for their root.
-///
-/// # Safety
-/// None of the exceptions' tasks must be running.
-pub(super) unsafe fn prepare() {
-    // No I/O permission map: the limit ends before it.
-    let no_map = size_of::<TaskStateSegment>() as u16;
-    // SAFETY: the caller's promise: nobody else, the CPU included, reads the states now.
-    unsafe {
-        (*state(0)).iobp_offset = no_map;
+    /// Where the state of the task number `index` lies.
+    ///
+    /// # Panics
+    /// If there is no such task.
+    pub(super) const fn state(&self, index: usize) -> *mut TaskStateSegment {
+        self.0[index].get()
+    }
+
+    /// Where the stack pointer lies with which the kernel goes on when ring 3 is interrupted.
+    pub(super) const fn kernel_stack(&self) -> *mut usize {
+        // SAFETY: only the place is asked for, in a state that is always there; nothing is read or written.
+        unsafe { (&raw mut (*self.state(0)).esp0).cast() }
+    }
+
+    /// Fills in what the tasks begin with, but for their root: stacks that end at `stacks`.
+    pub(super) fn prepare(&mut self, stacks: [usize; OWN_STACK.len()]) {
+        // No I/O permission map: the limit ends before it.
+        let no_map = size_of::<TaskStateSegment>() as u16;
+        let main = self.0[0].get_mut();
+        main.iobp_offset = no_map;
         // With the stack pointer beside it: where the kernel goes on when ring 3 is interrupted.
-        (*state(0)).ss0 = KERNEL_DATA;
+        main.ss0 = KERNEL_DATA;
         for (at, vector) in OWN_STACK.into_iter().enumerate() {
-            let task = &mut *state(at + 1);
+            let task = self.0[at + 1].get_mut();
             let start = if vector == trap::DOUBLE_FAULT { task_with_error } else { task_without_error };
             task.eip = start as *const () as u32;
             // What trap.s hands on.
@@ -71,21 +71,26 @@ pub(super) unsafe fn prepare() {
             // Interrupts off; bit 1 is always set.
             task.eflags = 2;
             // Four words are on the stack when Rust is called, these two among them, so that it is aligned to 16.
-            task.esp = (&raw const STACKS).cast::<Stack>().add(at + 1) as u32 - 8;
+            task.esp = stacks[at] as u32 - 8;
             task.cs = KERNEL_CODE;
             (task.ds, task.es, task.ss) = (KERNEL_DATA, KERNEL_DATA, KERNEL_DATA);
             task.iobp_offset = no_map;
         }
     }
+
+    /// Says that `root` is the live root: a task that begins loads it along with its registers, and must find the kernel
+    /// there.
+    pub(super) fn follow(&self, root: PhysFrame) {
+        for index in 1..COUNT {
+            // SAFETY: the CPU reads the field when the task begins and not otherwise; a 32-bit store is whole.
+            unsafe { (&raw mut (*self.state(index)).cr3).write_unaligned(root.start().0 as u32) };
+        }
+    }
 }
 
-/// Says that `root` is the live root: a task that begins loads it along with its registers, and must find the kernel
-/// there.
-pub(super) fn follow(root: PhysFrame) {
-    for index in 1..COUNT {
-        // SAFETY: the CPU reads the field when the task begins and not otherwise; a 32-bit store is whole.
-        unsafe { (&raw mut (*state(index)).cr3).write_unaligned(root.start().0 as u32) };
-    }
+/// Which task `vector` has, if any.
+pub(super) fn of(vector: usize) -> Option<usize> {
+    OWN_STACK.iter().position(|own| usize::from(*own) == vector).map(|at| at + 1)
 }
 
 /// The tasks. The registers of the code that was interrupted are in the state of its task, to which the one that runs
@@ -93,11 +98,12 @@ pub(super) fn follow(root: PhysFrame) {
 #[unsafe(no_mangle)]
 extern "C" fn task_entry(vector: u32, error: u32) -> ! {
     let cr2: u32;
+    let tasks = descriptors::tasks_of(percpu::index());
     // SAFETY: reads CR2; the task that was interrupted has stopped, so its state does not change.
     let interrupted = unsafe {
         core::arch::asm!("mov {}, cr2", out(reg) cr2, options(nomem, nostack, preserves_flags));
-        let back = of(vector as usize).map_or(0, |own| (*state(own)).link);
-        state(super::descriptors::task_number(back)).read()
+        let back = of(vector as usize).map_or(0, |own| (*tasks.state(own)).link);
+        tasks.state(descriptors::task_number(back)).read()
     };
     let mut frame = Frame {
         cr2,
