@@ -1,6 +1,7 @@
 //! What is asked of the host: memory in large pages, one CPU, its time-stamp counter, its name.
 
 use std::ptr;
+use std::sync::OnceLock;
 
 /// `bytes` of zeroed memory, aligned to 2 MiB and in 2 MiB pages if the host gives them: a kernel sees its page tables
 /// through large pages too.
@@ -72,9 +73,10 @@ pub fn cpu_time() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// How many CPUs this process may use.
+/// How many CPUs this process may use, counted before any of its threads was kept on one of them.
 pub fn cpus() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    static CPUS: OnceLock<usize> = OnceLock::new();
+    *CPUS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// What the CPU calls itself.

@@ -5,7 +5,6 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
-use std::time::Instant;
 
 use super::limit::Stack;
 use super::strata::Threads;
@@ -17,6 +16,9 @@ const BATCH: usize = 128;
 const ROUNDS: usize = 4000;
 const HELD: usize = 64;
 const REPLACED: usize = 300_000;
+
+/// How often a thread looks for the other's frames before it offers its CPU to somebody else.
+const PATIENCE: u32 = 2000;
 
 /// An allocator that several threads use at once.
 pub trait SharedAllocator: Sync {
@@ -148,14 +150,14 @@ fn on_threads<S: SharedAllocator>(threads: usize, allocator: &S, work: Work<S>) 
         for cpu in 0..threads {
             let exchange = &exchange;
             scope.spawn(move || {
-                host::pin((host::cpus() + cpu).saturating_sub(threads) % host::cpus().max(1));
+                host::pin((host::cpus() + cpu).saturating_sub(threads) % host::cpus());
                 S::enter(cpu);
                 // Once to warm up.
                 work(allocator, cpu, exchange);
                 exchange.start.wait();
-                let start = Instant::now();
+                let start = host::cpu_time();
                 let operations = work(allocator, cpu, exchange);
-                let picoseconds = start.elapsed().as_nanos() as u64 * 1000 / operations;
+                let picoseconds = (host::cpu_time() - start) * 1000 / operations;
                 exchange.longest.fetch_max(picoseconds as u32, Ordering::Relaxed);
             });
         }
@@ -181,8 +183,14 @@ fn local<S: SharedAllocator>(allocator: &S, _cpu: usize, _exchange: &Exchange) -
 
 fn remote<S: SharedAllocator>(allocator: &S, cpu: usize, exchange: &Exchange) -> u64 {
     let wait = |cpu: usize, state: usize| {
+        let mut tries = 0;
         while exchange.full[cpu].load(Ordering::Acquire) != state {
             std::hint::spin_loop();
+            tries += 1;
+            // The other thread may not have its CPU: a busy machine is no reason to wait for a whole time slice.
+            if tries % PATIENCE == 0 {
+                std::thread::yield_now();
+            }
         }
     };
     let mut held = Vec::with_capacity(BATCH);
