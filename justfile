@@ -68,9 +68,9 @@ test-bochs: iso
 fuzz TARGET="all" SECONDS="600":
     tools/fuzz {{TARGET}} {{SECONDS}}
 
-# Measure what the design promises about speed
-bench:
-    tools/bench
+# Measure what the design promises about speed; words pick parts: pages, frames, heap
+bench *PARTS:
+    tools/bench {{PARTS}}
 
 # Count the instructions of a boot, and the audit's share, for several sizes of memory in each mode; words pick machines
 bench-boot *WORDS: iso

@@ -1,6 +1,6 @@
-//! Strata's page tables and frames beside the crates that do the same work.
+//! Strata's page tables, frames and heap beside the crates that do the same work.
 //!
-//! `benches` alone starts itself three times and prints the medians as Markdown. `benches run pages|frames [WORD...]`
+//! `benches` alone starts itself three times and prints the medians as Markdown. `benches run pages|frames|heap [WORD...]`
 //! is one such run: it prints a line a figure, of the workloads and contestants whose names are among the words, if any.
 //!
 //! Every operation is a call that is not inlined. The contestants take turns, workload by workload and round by round,
@@ -9,6 +9,7 @@
 
 mod arena;
 mod frames;
+mod heap;
 mod host;
 mod pages;
 mod rng;
@@ -36,7 +37,8 @@ fn run(words: &[String]) {
     match words.first().map(String::as_str) {
         Some("pages") => run_pages(&words[1..]),
         Some("frames") => run_frames(&words[1..]),
-        _ => eprintln!("benches run pages|frames [WORD...]"),
+        Some("heap") => run_heap(),
+        _ => eprintln!("benches run pages|frames|heap [WORD...]"),
     }
 }
 
@@ -99,6 +101,23 @@ fn run_frames(words: &[String]) {
     }
 }
 
+fn run_heap() {
+    const ROUNDS: usize = 3;
+    let contestants = heap::contestants();
+    let mut samples: Vec<BTreeMap<&str, Vec<f64>>> = vec![BTreeMap::new(); contestants.len()];
+    for round in 0..ROUNDS {
+        for turn in 0..contestants.len() {
+            let at = (turn + round) % contestants.len();
+            for (row, value) in (contestants[at].1)() {
+                samples[at].entry(row).or_default().push(value);
+            }
+        }
+    }
+    for ((name, _), rows) in contestants.iter().zip(&mut samples) {
+        rows.iter_mut().for_each(|(row, values)| println!("{row}\t{name}\t{}", median(values)));
+    }
+}
+
 /// Starts the runs and prints what they come to.
 fn report(words: &[String]) {
     println!("{} CPUs: {}", host::cpus(), host::cpu_name());
@@ -107,6 +126,9 @@ fn report(words: &[String]) {
     }
     if words.is_empty() || words.iter().any(|word| word == "frames") {
         report_frames(&measure("frames"));
+    }
+    if words.is_empty() || words.iter().any(|word| word == "heap") {
+        report_heap(&measure("heap"));
     }
 }
 
@@ -225,6 +247,19 @@ fn report_frames(figures: &Figures) {
             ("B7 2M %", "B7: free in 2 MiB, %"),
             ("B8 bytes a frame", "B8 bytes a frame"),
             ("B9 set-up", "B9 set-up, us"),
+        ],
+    );
+}
+
+fn report_heap(figures: &Figures) {
+    figures.print_bare(
+        "C. The byte heap: objects of 8 to 256 bytes, ns an operation",
+        &[
+            ("fill", "fill"),
+            ("free in order", "free in order"),
+            ("free at random", "free at random"),
+            ("pair", "pair among live ones"),
+            ("overhead %", "memory beyond the objects, %"),
         ],
     );
 }

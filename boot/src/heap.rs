@@ -1,44 +1,78 @@
-//! The byte heap: `buddy_system_allocator`, fed from frames as it needs them.
+//! The byte heap of the kernel: [`heap::Heap`] over the frames that the window shows, behind a lock.
+//!
+//! The lock is a plain spin lock: what runs in an interrupt must not ask for bytes.
 
-use core::alloc::Layout;
+use core::alloc::{GlobalAlloc, Layout};
+use core::ptr::{NonNull, null_mut};
 
-use buddy_system_allocator::{Heap, LockedHeapWithRescue};
-use mm::PAGE_SIZE;
+use heap::{Heap, Source};
+use mm::OwnedFrames;
+use spin::Mutex;
 
 use crate::memory;
 
-/// One more than log2 of the largest allocation, in bytes.
-const ORDERS: usize = 28;
-
-/// The heap grows by at least so much: log2 of frames.
-const LEAST_GROWTH: u32 = 4;
-
 #[global_allocator]
-static HEAP: LockedHeapWithRescue<ORDERS> = LockedHeapWithRescue::new(grow);
+static HEAP: Locked = Locked(Mutex::new(Heap::new(Window)));
 
 /// Bytes in use, and bytes the heap has.
 pub fn usage() -> (usize, usize) {
-    let heap = HEAP.lock();
-    (heap.stats_alloc_actual(), heap.stats_total_bytes())
+    let heap = HEAP.0.lock();
+    (heap.used(), heap.total())
 }
 
-/// Gives the heap frames for an allocation that it has no room for.
+struct Locked(Mutex<Heap<Window>>);
+
+// SAFETY: the heap keeps what the trait asks for, and the lock is held for the whole of each call.
+unsafe impl GlobalAlloc for Locked {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        self.0.lock().alloc(layout).map_or(null_mut(), NonNull::as_ptr)
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        if let Some(at) = NonNull::new(at) {
+            // SAFETY: by the trait's contract.
+            unsafe { self.0.lock().dealloc(at, layout) };
+        }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if heap::stays(layout, size) {
+            return at;
+        }
+        // SAFETY: by the trait's contract `size` is not 0 and does not overflow when rounded up to the alignment.
+        let new = unsafe { self.alloc(Layout::from_size_align_unchecked(size, layout.align())) };
+        if !new.is_null() {
+            // SAFETY: both are that long, and the new one is nobody else's.
+            unsafe { new.copy_from_nonoverlapping(at, layout.size().min(size)) };
+            // SAFETY: by the trait's contract.
+            unsafe { self.dealloc(at, layout) };
+        }
+        new
+    }
+}
+
+/// The frames in the window, so that no table has to change. On x86_64 the window moves when the mode does, and what the
+/// heap gave out is then out of reach until the first mode is back: nothing may be allocated or freed in between.
 ///
-/// Where that cannot be done the heap stays as it is and the allocation fails: there are no frames, or the frames
-/// are locked by whoever asks for bytes now, and waiting for them would never end.
-///
-/// The frames lie in the window, so that no table has to change. On x86_64 the window moves when the mode does, and
-/// what the heap gave out is then out of reach until the first mode is back: nothing may be allocated in between.
-fn grow(heap: &mut Heap<ORDERS>, layout: &Layout) {
-    let Some(mut memory) = memory::installed().and_then(|memory| memory.try_lock()) else { return };
-    let bytes = layout.size().max(layout.align()).max(PAGE_SIZE as usize);
-    let Some(frames) = bytes.div_ceil(PAGE_SIZE as usize).checked_next_power_of_two() else { return };
-    let order = frames.trailing_zeros().max(LEAST_GROWTH);
-    let Ok(order) = u8::try_from(order) else { return };
-    let below = memory.window.frames().end();
-    let Ok(owned) = memory.take(order, below) else { return };
-    let start = memory.window.at(owned.run().first) as usize;
-    let length = (owned.run().count * PAGE_SIZE) as usize;
-    // SAFETY: the frames are ours, mapped and writable behind `start`, and are never given back or named again.
-    unsafe { heap.add_to_heap(start, start + length) };
+/// While the frames are locked nothing is taken or given: whoever has them may be the one who asks for bytes now, and
+/// waiting for them would never end.
+struct Window;
+
+// SAFETY: blocks of frames are nobody else's from `take` to `put`, lie at multiples of their size, physically and so in
+// the aperture, and stay mapped.
+unsafe impl Source for Window {
+    fn take(&mut self, order: u8) -> Option<NonNull<u8>> {
+        let mut memory = memory::installed()?.try_lock()?;
+        let below = memory.window.frames().end();
+        let owned = memory.take(order, below).ok()?;
+        NonNull::new(memory.window.at(owned.run().first))
+    }
+
+    unsafe fn give(&mut self, block: NonNull<u8>, order: u8) -> bool {
+        let Some(mut memory) = memory::installed().and_then(|memory| memory.try_lock()) else { return false };
+        let first = memory.window.frame_at(block.as_ptr());
+        // SAFETY: `take` let go of an owner of these frames, and by the trait's contract nobody uses them.
+        memory.put(unsafe { OwnedFrames::again(first, order) });
+        true
+    }
 }

@@ -17,6 +17,14 @@ impl OwnedFrames {
     pub const fn run(&self) -> FrameRun {
         FrameRun { first: self.first, count: 1 << self.order }
     }
+
+    /// What owns the 2^`order` frames from `first` on, for those who remember their frames by address.
+    ///
+    /// # Safety
+    /// [`Memory::take`] gave an owner of just these frames, which was let go of, and nothing in them is used by others.
+    pub const unsafe fn again(first: Frame, order: u8) -> Self {
+        Self { first, order }
+    }
 }
 
 impl Memory {

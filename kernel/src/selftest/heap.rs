@@ -29,3 +29,32 @@ pub fn grows(machine: &mut Machine) -> Verdict {
     expect(machine.platform.heap().0 == used_before, "all bytes come back")?;
     Ok(Outcome::Passed)
 }
+
+/// Small objects cost what a few pages of them do, and the pages go back to the frames when nothing is left in them.
+pub fn gives_back(machine: &mut Machine) -> Verdict {
+    const OBJECTS: usize = 4096;
+    const BYTES: usize = 256;
+    // What the list of the objects takes, a few empty slabs, and one that is not full.
+    const KEPT: usize = 256 << 10;
+    let (_, before) = machine.platform.heap();
+    let mut objects: Vec<Vec<u8>> = Vec::new();
+    objects.try_reserve(OBJECTS).map_err(|_| Failure::Not("the heap has room for a list"))?;
+    for n in 0..OBJECTS {
+        let mut one = Vec::new();
+        one.try_reserve_exact(BYTES).map_err(|_| Failure::Not("the heap has room for 1 MiB of small objects"))?;
+        one.resize(BYTES, n as u8);
+        objects.push(one);
+    }
+    let (_, most) = machine.platform.heap();
+    expect(most - before < OBJECTS * BYTES / 4 * 5 + KEPT, "small objects take little more than their bytes")?;
+    // First every other one, so that nothing is empty before the end.
+    for odd in [false, true] {
+        for (n, one) in objects.iter_mut().enumerate().filter(|(n, _)| (n % 2 == 1) == odd) {
+            expect(one.iter().all(|byte| *byte == n as u8), "a small object keeps what was written")?;
+            *one = Vec::new();
+        }
+    }
+    let (_, after) = machine.platform.heap();
+    expect(after < before + KEPT, "empty pages go back to the frames")?;
+    Ok(Outcome::Passed)
+}
