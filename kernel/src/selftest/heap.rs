@@ -31,7 +31,7 @@ pub fn grows(machine: &mut Machine) -> Verdict {
 }
 
 /// Small objects cost what a few pages of them do, and the pages go back to the frames when nothing is left in them.
-pub fn gives_back(machine: &mut Machine) -> Verdict {
+pub fn shrinks(machine: &mut Machine) -> Verdict {
     const OBJECTS: usize = 4096;
     const BYTES: usize = 256;
     // What the list of the objects takes, a few empty slabs, and one that is not full.

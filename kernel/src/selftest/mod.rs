@@ -58,7 +58,7 @@ const TESTS: [Test; 20] = [
     ("frames.refusals", frames::refusals),
     ("frames.exhaustion", frames::exhaustion),
     ("heap.grows", heap::grows),
-    ("heap.gives_back", heap::gives_back),
+    ("heap.shrinks", heap::shrinks),
     ("paging.every_size", user::every_size),
     ("paging.refusals", user::refusals),
     ("paging.split_and_merge", user::split_and_merge),
