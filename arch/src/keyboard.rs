@@ -1,108 +1,271 @@
-//! The PS/2 keyboard, looked at now and then: enough to type at a prompt on a machine without a serial line.
+//! The PS/2 keyboard, and the controller that it hangs on (an 8042, or what passes for one: many a firmware makes a USB
+//! keyboard look like this).
 //!
-//! It sends what a terminal sends: a letter a key, control codes, and ANSI sequences for the keys that have no letter.
+//! Once [`listen`] was called the controller interrupts, and its scancodes move to a ring, so that nothing is lost while the
+//! kernel is busy: the controller itself keeps one, an emulated one sixteen. What they mean is found out when they are
+//! [read](read()).
+//!
+//! Nothing here waits for ever. A controller that is not there reads as all ones, and one that is stuck never says that it is
+//! ready; each wait ends after some 50 milliseconds.
 
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use keys::{Bytes, Layout, Translator};
+use spin::Mutex;
+use x86::io::{inb, outb};
 
-use x86::io::inb;
+use crate::ring::Ring;
+use crate::{interrupts, pic};
 
-/// The keyboard controller's data port and its status port.
+/// The controller's data port, and the port of its status (read) and its commands (written).
 const DATA: u16 = 0x60;
-const STATUS: u16 = 0x64;
+const CONTROL: u16 = 0x64;
 
-/// In the status: a byte is there; it is the mouse's.
+/// In the status: a byte has come; there is no room for one yet; the byte that has come is the mouse's.
 const FULL: u8 = 1 << 0;
+const BUSY: u8 = 1 << 1;
 const MOUSE: u8 = 1 << 5;
 
 /// A status that no controller gives: nothing is there.
 const ABSENT: u8 = 0xFF;
 
-/// US letters by scancode (set 1, to which every controller translates), without and with shift; 0 is no letter.
-const PLAIN: &[u8; 58] = b"\0\x1B1234567890-=\x08\tqwertyuiop[]\n\0asdfghjkl;'`\0\\zxcvbnm,./\0*\0 ";
-const SHIFTED: &[u8; 58] = b"\0\x1B!@#$%^&*()_+\x08\tQWERTYUIOP{}\n\0ASDFGHJKL:\"~\0|ZXCVBNM<>?\0*\0 ";
+/// Commands to the controller.
+const READ_CONFIGURATION: u8 = 0x20;
+const WRITE_CONFIGURATION: u8 = 0x60;
+const DISABLE: u8 = 0xAD;
+const ENABLE: u8 = 0xAE;
 
-/// The scancodes of the two shift keys and of control, and the bit that says that a key was let go.
-const LEFT_SHIFT: u8 = 0x2A;
-const RIGHT_SHIFT: u8 = 0x36;
-const CONTROL: u8 = 0x1D;
-const RELEASED: u8 = 0x80;
+/// In its configuration: it interrupts for the keyboard; for the mouse; the keyboard is shut out; the mouse is; scancodes are
+/// translated to set 1.
+const INTERRUPTS: u8 = 1 << 0;
+const MOUSE_INTERRUPTS: u8 = 1 << 1;
+const KEYBOARD_OFF: u8 = 1 << 4;
+const MOUSE_OFF: u8 = 1 << 5;
+const TRANSLATION: u8 = 1 << 6;
 
-/// What a sequence begins with.
-const ESCAPE: u8 = 0x1B;
+/// A command to the keyboard, to report what is typed, and its answer to every command.
+const REPORT: u8 = 0xF4;
+const DONE: u8 = 0xFA;
 
-/// What comes before the scancode of a key that the first keyboards did not have.
-const EXTENDED: u8 = 0xE0;
+/// The keyboard's line at the interrupt controller.
+pub(crate) const LINE: u8 = 1;
 
-/// The other enter key, which sends what the first does behind [`EXTENDED`], and the slash of the keypad.
-const ENTER: u8 = 0x1C;
-const SLASH: u8 = 0x35;
+/// How many scancodes are kept: those of a hundred keys, pressed and let go.
+const ROOM: usize = 256;
 
-static SHIFT: AtomicBool = AtomicBool::new(false);
-static CONTROLLED: AtomicBool = AtomicBool::new(false);
+/// How many bytes a controller can have, at most, that is not stuck. The real ones have one.
+const MOST: usize = 64;
 
-/// Whether the last byte was [`EXTENDED`].
-static PREFIXED: AtomicBool = AtomicBool::new(false);
+/// How often the status is looked at in vain. A look and the access to port 0x80 beside it take two microseconds, together
+/// 50 ms; where the firmware plays the controller, each is a trip into it and takes longer.
+const PATIENCE: u32 = 25_000;
 
-/// What is left to give of a key's sequence: up to three bytes, the next one lowest.
-static REST: AtomicU32 = AtomicU32::new(0);
+/// What was found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Found {
+    /// No controller.
+    Nothing,
+    /// A controller that does not take commands, perhaps one that firmware plays. Its keyboard may work all the same.
+    Deaf,
+    /// A controller, and no keyboard that answers. One may be plugged in.
+    Controller,
+    /// A keyboard.
+    Keyboard,
+}
+
+struct Keyboard {
+    codes: Ring<ROOM>,
+    /// Whether there is a controller.
+    present: bool,
+    /// Whether scancodes came for which there was no room.
+    lost: bool,
+    translator: Translator,
+    /// What is left to give of the last key.
+    rest: Bytes,
+}
+
+/// Locked with interrupts off only, so that the interrupt finds it free.
+static KEYBOARD: Mutex<Keyboard> = Mutex::new(Keyboard {
+    codes: Ring::new(),
+    present: false,
+    lost: false,
+    translator: Translator::new(Layout::Us),
+    rest: Bytes::NONE,
+});
+
+/// Looks for a controller and a keyboard, and sets them up; its keys mean what they do in `layout`. Until then the other
+/// functions do nothing.
+pub fn init(layout: Layout) -> Found {
+    with(|keyboard| {
+        keyboard.translator.set_layout(layout);
+        let found = keyboard.set_up();
+        keyboard.present = found != Found::Nothing;
+        found
+    })
+}
+
+/// Has what is typed kept, from when interrupts are on.
+pub fn listen() {
+    if with(|keyboard| keyboard.present) {
+        pic::unmask(LINE);
+    }
+}
 
 /// The next byte that was typed, if there is one. Does not wait.
 pub fn read() -> Option<u8> {
-    let rest = REST.load(Ordering::Relaxed);
-    if rest != 0 {
-        REST.store(rest >> 8, Ordering::Relaxed);
-        return Some(rest as u8);
+    with(|keyboard| {
+        if keyboard.codes.len() == 0 {
+            // Before `listen`, and on a machine on which no interrupt comes through.
+            keyboard.fetch();
+        }
+        loop {
+            if let Some(byte) = keyboard.rest.next() {
+                return Some(byte);
+            }
+            match keyboard.codes.pop() {
+                Some(code) => keyboard.rest = keyboard.translator.take(code),
+                None if keyboard.lost => {
+                    keyboard.lost = false;
+                    keyboard.translator.lose();
+                }
+                None => return None,
+            }
+        }
+    })
+}
+
+/// What the controller's interrupt asks for.
+pub(crate) fn interrupt() {
+    with(Keyboard::fetch);
+}
+
+fn with<R>(work: impl FnOnce(&mut Keyboard) -> R) -> R {
+    interrupts::without(|| work(&mut KEYBOARD.lock()))
+}
+
+impl Keyboard {
+    /// Moves what the controller has to the ring.
+    fn fetch(&mut self) {
+        if !self.present {
+            return;
+        }
+        for _ in 0..MOST {
+            match take() {
+                Some(Byte::Keyboard(code)) => self.keep(code),
+                Some(Byte::Mouse) => {}
+                None => return,
+            }
+        }
     }
-    let code = scancode()?;
-    if code == EXTENDED {
-        PREFIXED.store(true, Ordering::Relaxed);
+
+    fn keep(&mut self, code: u8) {
+        if self.codes.is_full() {
+            self.lost = true;
+        } else {
+            self.codes.push(code);
+        }
+    }
+
+    /// Brings the controller, in whatever state the firmware has left it, to one in which it reports the keyboard's
+    /// scancodes, in set 1, and nothing else.
+    fn set_up(&mut self) -> Found {
+        if status() == ABSENT {
+            return Found::Nothing;
+        }
+        // Silent while it is set up, so that its answers are not mixed up with scancodes.
+        let takes_commands = command(DISABLE);
+        if (0..MOST).all(|_| take().is_some()) {
+            // A controller has run empty by now, so there is none.
+            return Found::Nothing;
+        }
+        let configured = takes_commands && self.configure();
+        let enabled = command(ENABLE);
+        if !configured || !enabled {
+            return Found::Deaf;
+        }
+        if self.start() { Found::Keyboard } else { Found::Controller }
+    }
+
+    /// Changes the controller's configuration. Tells whether the controller did as it was told.
+    fn configure(&mut self) -> bool {
+        if !command(READ_CONFIGURATION) {
+            return false;
+        }
+        let Some(configuration) = answer() else { return false };
+        let on = INTERRUPTS | TRANSLATION;
+        let off = MOUSE_INTERRUPTS | KEYBOARD_OFF;
+        command(WRITE_CONFIGURATION) && send(DATA, (configuration | on | MOUSE_OFF) & !off)
+    }
+
+    /// Tells the keyboard to report what is typed. Tells whether one answers.
+    fn start(&mut self) -> bool {
+        if !send(DATA, REPORT) {
+            return false;
+        }
+        // What was typed meanwhile comes first.
+        for _ in 0..MOST {
+            match answer() {
+                Some(DONE) => return true,
+                Some(code) => self.keep(code),
+                None => return false,
+            }
+        }
+        false
+    }
+}
+
+/// A byte that the controller had.
+enum Byte {
+    Keyboard(u8),
+    Mouse,
+}
+
+fn status() -> u8 {
+    // SAFETY: reading the status has no effect.
+    unsafe { inb(CONTROL) }
+}
+
+/// Takes a byte from the controller, if it has one.
+fn take() -> Option<Byte> {
+    let status = status();
+    if status & FULL == 0 {
         return None;
     }
-    let extended = PREFIXED.swap(false, Ordering::Relaxed);
-    let pressed = code & RELEASED == 0;
-    match code & !RELEASED {
-        CONTROL => CONTROLLED.store(pressed, Ordering::Relaxed),
-        // Behind the prefix these are no keys: keyboards wrap them round the arrows.
-        LEFT_SHIFT | RIGHT_SHIFT if extended => {}
-        LEFT_SHIFT | RIGHT_SHIFT => SHIFT.store(pressed, Ordering::Relaxed),
-        key if !pressed || extended && !matches!(key, ENTER | SLASH) => {
-            let sequence = sequence(key).filter(|_| pressed)?;
-            REST.store(sequence.iter().rev().fold(0, |rest, byte| rest << 8 | u32::from(*byte)), Ordering::Relaxed);
-            return Some(ESCAPE);
-        }
-        key => {
-            let letters = if SHIFT.load(Ordering::Relaxed) { SHIFTED } else { PLAIN };
-            let letter = letters.get(usize::from(key)).copied().filter(|letter| *letter != 0)?;
-            let control = CONTROLLED.load(Ordering::Relaxed) && letter.is_ascii_alphabetic();
-            return Some(if control { letter & 0x1F } else { letter });
-        }
-    }
-    None
+    // SAFETY: the controller has a byte, and it is for whoever has locked the keyboard.
+    let byte = unsafe { inb(DATA) };
+    Some(if status & MOUSE == 0 { Byte::Keyboard(byte) } else { Byte::Mouse })
 }
 
-/// What follows [`ESCAPE`] when an extended key is pressed (ECMA-48, 5.4; Home, End and Delete as a VT220 sends them).
-const fn sequence(key: u8) -> Option<&'static [u8]> {
-    match key {
-        0x48 => Some(b"[A"),
-        0x50 => Some(b"[B"),
-        0x4D => Some(b"[C"),
-        0x4B => Some(b"[D"),
-        0x47 => Some(b"[H"),
-        0x4F => Some(b"[F"),
-        0x53 => Some(b"[3~"),
-        _ => None,
-    }
+/// Gives the controller a command. Tells whether it was ready for one.
+fn command(command: u8) -> bool {
+    send(CONTROL, command)
 }
 
-/// The next scancode, if there is one.
-fn scancode() -> Option<u8> {
-    // SAFETY: reading the status has no effect, and the data port is read only when it holds a byte for us.
-    let (status, code) = unsafe {
-        let status = inb(STATUS);
-        if status == ABSENT || status & FULL == 0 {
-            return None;
+/// Writes a byte to one of the controller's ports when there is room. Tells whether there was.
+fn send(port: u16, byte: u8) -> bool {
+    let ready = patiently(|| (status() & BUSY == 0).then_some(())).is_some();
+    if ready {
+        // SAFETY: the controller is ready for it; of its commands only those above are given, and none of them resets the
+        // machine or touches memory.
+        unsafe { outb(port, byte) };
+    }
+    ready
+}
+
+/// The next byte that is not the mouse's, if one comes.
+fn answer() -> Option<u8> {
+    patiently(|| match take()? {
+        Byte::Keyboard(byte) => Some(byte),
+        Byte::Mouse => None,
+    })
+}
+
+/// Tries `look` until it succeeds, or patience is over.
+fn patiently<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    (0..PATIENCE).find_map(|_| {
+        let found = look();
+        if found.is_none() {
+            // SAFETY: port 0x80 takes the firmware's progress codes; reading it has no effect but to take its time.
+            unsafe { inb(0x80) };
         }
-        (status, inb(DATA))
-    };
-    (status & MOUSE == 0).then_some(code)
+        found
+    })
 }

@@ -1,7 +1,7 @@
 //! What happens when the CPU interrupts the kernel.
 //!
 //! Every vector ends here. The 32 exceptions go to one handler, the kernel's; the others come from devices. Those of the
-//! timer and of COM1 are served; nothing else is switched on, and what comes all the same is counted.
+//! timer, the keyboard and COM1 are served; nothing else is switched on, and what comes all the same is counted.
 //!
 //! # Whose stack
 //!
@@ -22,7 +22,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 pub use crate::machine::frame::Frame;
 
-use crate::{interrupts, pic, probe, receive, screen, serial, timer};
+use crate::{interrupts, keyboard, pic, probe, receive, screen, serial, timer};
 
 /// The vectors that the architecture has kept for exceptions.
 const EXCEPTIONS: u8 = 32;
@@ -40,6 +40,7 @@ pub(crate) const OWN_STACK: [u8; 3] = [2, DOUBLE_FAULT, 18];
 
 /// The vectors of the devices that are listened to.
 const TIMER: u8 = pic::FIRST_VECTOR + timer::LINE;
+const KEYBOARD: u8 = pic::FIRST_VECTOR + keyboard::LINE;
 const COM1: u8 = pic::FIRST_VECTOR + receive::LINE;
 
 /// What the exceptions are called, by vector.
@@ -108,6 +109,7 @@ pub(crate) fn dispatch(frame: &mut Frame) {
     if vector >= EXCEPTIONS {
         match vector {
             TIMER => timer::interrupt(),
+            KEYBOARD => keyboard::interrupt(),
             COM1 => receive::interrupt(),
             _ => {
                 STRAYS.fetch_add(1, Ordering::Relaxed);

@@ -13,4 +13,4 @@ mod vet;
 
 pub use complaint::{Complaint, Complaints};
 pub use info::{BootInfo, Extent, Framebuffer, MadeOf, Module, SymbolTable};
-pub use options::Options;
+pub use options::{Misuse, Options};

@@ -20,7 +20,8 @@ mod stub;
 mod symbols;
 
 use ::screen::Geometry;
-use arch::{cpu, descriptors, mode, screen, serial};
+use arch::keyboard::Found;
+use arch::{cpu, descriptors, keyboard, mode, screen, serial};
 use boot::{BootInfo, Extent, Framebuffer, MadeOf, Options};
 use kernel::{BootFacts, Machine};
 use log::{debug, error, info, warn};
@@ -105,6 +106,7 @@ fn bring_up(said: &'static BootInfo<'static>) -> Result<Machine, Refusal> {
     let mut tables = lift(&mut memory, &selection, &map).map_err(Refusal::Tables)?;
 
     show_screen(said, &mut tables, &mut memory);
+    find_keyboard(&options);
     find_symbols(said, &map, &mut tables, &mut memory);
     let boot = BootFacts {
         arch: ARCH,
@@ -125,7 +127,7 @@ fn read_command_line(said: &BootInfo) -> Options {
     if said.complaints().more() > 0 {
         warn!("boot information: {} more things are wrong with it", said.complaints().more());
     }
-    Options::parse(said.command_line(), |word| warn!("command line: '{word}' is no option and is ignored"))
+    Options::parse(said.command_line(), |misuse| warn!("command line: {misuse}"))
 }
 
 /// Puts what the loader said about memory in order, and takes out what the kernel itself lies in and what this CPU
@@ -227,6 +229,19 @@ fn show_screen(said: &BootInfo, tables: &mut KernelMap, memory: &mut Memory) {
                 Err(error) => warn!("screen: the framebuffer at {address:#x} cannot be mapped: {error}"),
             }
         }
+    }
+}
+
+/// Sets the keyboard up, if there is one.
+fn find_keyboard(options: &Options) {
+    let layout = options.keys.name();
+    match keyboard::init(options.keys) {
+        Found::Keyboard => debug!("keyboard: PS/2, layout {layout}"),
+        Found::Controller => {
+            debug!("keyboard: none answers at the PS/2 controller; layout {layout} if one is plugged in")
+        }
+        Found::Deaf => info!("keyboard: the PS/2 controller takes no commands; it is listened to all the same"),
+        Found::Nothing => info!("keyboard: no PS/2 controller"),
     }
 }
 

@@ -1,5 +1,9 @@
 //! The command line.
 
+use core::fmt;
+
+use keys::Layout;
+
 /// What the command line asks for. Its words are separated by white space; a word counts in any case, anywhere.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Options {
@@ -7,41 +11,98 @@ pub struct Options {
     pub no_xpa: bool,
     /// `selftest`: run every self-test, then leave.
     pub selftest: bool,
+    /// `keys=NAME`: what the keys of a PS/2 keyboard mean. The last one counts.
+    pub keys: Layout,
     /// `fail-after=N`, in test builds: refuse every request for frames after the first N of the boot.
     #[cfg(feature = "inject")]
     pub fail_after: Option<u64>,
 }
 
+/// A word that is ignored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Misuse<'a> {
+    /// It is no option.
+    Unknown(&'a str),
+    /// It is `keys=` and a name that no layout has.
+    Layout(&'a str),
+}
+
+impl fmt::Display for Misuse<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Misuse::Unknown(word) => write!(f, "'{word}' is no option and is ignored"),
+            Misuse::Layout(word) => {
+                write!(f, "'{word}' names no layout and is ignored; there are {}", keys::NAMES)
+            }
+        }
+    }
+}
+
 impl Options {
-    /// Reads the words of `line`. `unknown` is told of those that mean nothing here, in their order; they are ignored.
-    pub fn parse<'a>(line: &'a str, mut unknown: impl FnMut(&'a str)) -> Self {
+    /// Reads the words of `line`. `complain` is told of those that mean nothing here, in their order; they are ignored.
+    pub fn parse<'a>(line: &'a str, mut complain: impl FnMut(Misuse<'a>)) -> Self {
         let mut options = Self::default();
         for word in line.split_whitespace() {
             if word.eq_ignore_ascii_case("NOXPA") {
                 options.no_xpa = true;
             } else if word.eq_ignore_ascii_case("selftest") {
                 options.selftest = true;
+            } else if let Some(name) = value(word, "keys=") {
+                match Layout::named(name) {
+                    Some(layout) => options.keys = layout,
+                    None => complain(Misuse::Layout(word)),
+                }
             } else {
                 #[cfg(feature = "inject")]
                 if let Some(requests) = word.strip_prefix("fail-after=").and_then(|number| number.parse().ok()) {
                     options.fail_after = Some(requests);
                     continue;
                 }
-                unknown(word);
+                complain(Misuse::Unknown(word));
             }
         }
         options
     }
 }
 
+/// What follows `name` in `word`, if the word begins so, in any case.
+fn value<'a>(word: &'a str, name: &str) -> Option<&'a str> {
+    let (start, value) = word.split_at_checked(name.len())?;
+    start.eq_ignore_ascii_case(name).then_some(value)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Options;
+    use keys::Layout;
+
+    use super::{Misuse, Options};
 
     fn parse(line: &str) -> (Options, Vec<&str>) {
         let mut unknown = Vec::new();
-        let options = Options::parse(line, |word| unknown.push(word));
+        let options = Options::parse(line, |misuse| match misuse {
+            Misuse::Unknown(word) => unknown.push(word),
+            Misuse::Layout(word) => panic!("{word}"),
+        });
         (options, unknown)
+    }
+
+    #[test]
+    fn keys_names_a_layout_or_is_refused() {
+        for (line, layout) in
+            [("", Layout::Us), ("keys=us", Layout::Us), ("KEYS=De", Layout::De), ("keys=de NOXPA keys=fr", Layout::Fr)]
+        {
+            assert_eq!(parse(line).0.keys, layout, "{line:?}");
+        }
+        for word in ["keys=", "keys=xx", "keys=us,de", "KEYS=ü", "keys=de="] {
+            let line = format!("keys=uk {word} NOXPA");
+            let mut refused = Vec::new();
+            let options = Options::parse(&line, |misuse| refused.push(misuse));
+            assert_eq!(options, Options { no_xpa: true, keys: Layout::Uk, ..Options::default() });
+            assert_eq!(refused, [Misuse::Layout(word)]);
+            let said = refused[0].to_string();
+            assert!(said.contains(&format!("'{word}'")) && said.contains("us, uk, de,"), "{said}");
+        }
+        assert_eq!(parse("keys key=de keys:de xkeys=de").1, ["keys", "key=de", "keys:de", "xkeys=de"]);
     }
 
     #[test]

@@ -23,7 +23,8 @@ impl Platform for Pc {
     fn listen(&self) {
         timer::start();
         receive::listen();
-        // SAFETY: the IDT is loaded; the two devices' handlers take one lock, which is taken with interrupts off only.
+        keyboard::listen();
+        // SAFETY: the IDT is loaded; the devices' handlers take a lock each, which is taken with interrupts off only.
         unsafe { interrupts::enable() };
     }
 

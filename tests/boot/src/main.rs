@@ -12,6 +12,7 @@ mod faults;
 mod glass;
 mod hostile;
 mod inject;
+mod keyboard;
 mod maps;
 mod picture;
 mod prompt;
@@ -208,16 +209,7 @@ fn run(row: &Row, iso: &Path, folder: &Path) -> Verdict {
             // What the self-tests did to the tables they undid.
             let tables = check::tables(&mut machine, mode, nx, pa_bits)?;
             let keys = if row.prompt { prompt::check(&mut machine)? + ", " } else { String::new() };
-            if let Some((command, answer)) = row.keyboard {
-                let from = machine.position();
-                for key in command.chars() {
-                    machine.monitor(&format!("sendkey {key}"))?;
-                    thread::sleep(Duration::from_millis(150));
-                }
-                machine.monitor("sendkey ret")?;
-                let answered = machine.wait_for(answer, from, Duration::from_secs(10))?;
-                machine.wait_for("strata> ", from + answered.len(), Duration::from_secs(10))?;
-            }
+            keyboard::check(&mut machine, row)?;
             let screen = check::screen(&mut machine, row)?;
             machine.type_keys("poweroff\r")?;
             match machine.exit_status(Duration::from_secs(20))? {

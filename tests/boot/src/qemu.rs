@@ -42,6 +42,9 @@ impl Machine {
         command.args(["-cpu", row.cpu, "-m", row.memory, "-display", "none", "-no-reboot", "-serial", "stdio"]);
         command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-net", "none"]);
         command.arg("-monitor").arg(format!("unix:{},server=on,wait=off", monitor.display()));
+        if !row.machine.is_empty() {
+            command.args(["-machine", row.machine]);
+        }
         medium(&mut command, row.medium, iso);
         firmware(&mut command, row.firmware, folder)?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

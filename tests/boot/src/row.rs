@@ -25,8 +25,10 @@ pub struct Row {
     pub prompt: bool,
     /// Commands to type at the prompt, and a part of the answer to each.
     pub asks: Vec<(&'static str, &'static str)>,
-    /// A command to type on the PS/2 keyboard, and a part of its answer.
-    pub keyboard: Option<(&'static str, &'static str)>,
+    /// Keys to press on the PS/2 keyboard, as QEMU's monitor calls them, and a part of the answer.
+    pub keyboard: Vec<(&'static str, &'static str)>,
+    /// What is said of the machine beside its CPU and its memory.
+    pub machine: &'static str,
 }
 
 /// Which of the two kernels.
@@ -122,7 +124,8 @@ impl Row {
             ram_mib: 0,
             prompt: false,
             asks: Vec::new(),
-            keyboard: None,
+            keyboard: Vec::new(),
+            machine: "",
         }
     }
 
@@ -181,8 +184,13 @@ impl Row {
         self
     }
 
-    pub fn keyboard(mut self, command: &'static str, answer: &'static str) -> Self {
-        self.keyboard = Some((command, answer));
+    pub fn keyboard(mut self, keys: &'static str, answer: &'static str) -> Self {
+        self.keyboard.push((keys, answer));
+        self
+    }
+
+    pub fn machine(mut self, machine: &'static str) -> Self {
+        self.machine = machine;
         self
     }
 

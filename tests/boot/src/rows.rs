@@ -128,8 +128,24 @@ fn machines() -> Vec<Row> {
         i686("UEFI ia32, AHCI disk", "coreduo", "512M").firmware(UefiIa32).medium(AhciDisk).ready(Pml3, On, true, 32),
         i686("UEFI ia32, AHCI disc", "coreduo", "512M").firmware(UefiIa32).medium(AhciCd).ready(Pml3, On, true, 32),
         // Typed on the keyboard instead of COM1.
-        i686("a PS/2 keyboard, 486", "486", "64M").keyboard("cmdline", "loader:").ready(Pml2, Unsupported, false, 32),
-        x86_64("a PS/2 keyboard, max", "max", "64M").keyboard("cmdline", "loader:").ready(Pml5, On, true, 40),
+        i686("a PS/2 keyboard, 486", "486", "64M")
+            .options("keys=de")
+            .keyboard("y z shift-7 slash alt_r-q less", "'zy/-@<' is no command")
+            .keyboard("c m d l i x left delete n e", "keys=de")
+            .ready(Pml2, Unsupported, false, 32),
+        x86_64("a PS/2 keyboard, max", "max", "64M")
+            .keyboard("y z shift-7 slash alt_r-q", "'yz&/q' is no command")
+            .keyboard("shift-v caps_lock e caps_lock backspace backspace v e r s i o n", "Strata ")
+            .ready(Pml5, On, true, 40),
+        x86_64("a PS/2 keyboard, no such layout", "max", "64M")
+            .options("keys=qwertz")
+            .says("'keys=qwertz' names no layout and is ignored; there are us, uk, de,")
+            .keyboard("z y", "'zy' is no command")
+            .ready(Pml5, On, true, 40),
+        x86_64("no PS/2 controller", "max", "64M")
+            .machine("pc,i8042=off")
+            .says("keyboard: no PS/2 controller")
+            .ready(Pml5, On, true, 40),
     ]
 }
 

@@ -1,16 +1,16 @@
 //! The command line: any bytes that a loader may have called a text.
 
-use boot::Options;
+use boot::{Misuse, Options};
 
 /// The bytes, as far as they are text, are the command line.
 pub fn run(bytes: &[u8]) {
     let line = String::from_utf8_lossy(bytes);
-    let mut unknown = Vec::new();
-    let options = Options::parse(&line, |word| unknown.push(word));
+    let mut refused = Vec::new();
+    let options = Options::parse(&line, |misuse| refused.push(misuse));
 
     // Word by word and letter by letter, as the documentation tells it.
     let mut expected = Vec::new();
-    let (mut no_xpa, mut selftest) = (false, false);
+    let (mut no_xpa, mut selftest, mut layout) = (false, false, String::from("us"));
     let mut word = String::new();
     for letter in line.chars().chain([' ']) {
         if !letter.is_whitespace() {
@@ -21,15 +21,32 @@ pub fn run(bytes: &[u8]) {
             "" => {}
             "noxpa" => no_xpa = true,
             "selftest" => selftest = true,
-            _ => expected.push(word.clone()),
+            lower if lower.starts_with("keys=") => {
+                let name = &lower["keys=".len()..];
+                if keys::NAMES.split(", ").any(|known| known == name) {
+                    layout = name.to_string();
+                } else {
+                    expected.push((true, word.clone()));
+                }
+            }
+            _ => expected.push((false, word.clone())),
         }
         word.clear();
     }
     assert_eq!((options.no_xpa, options.selftest), (no_xpa, selftest), "{line:?}");
-    assert_eq!(unknown, expected, "{line:?}");
+    assert_eq!(Some(options.keys), keys::Layout::named(&layout), "{line:?}");
+    let refused: Vec<(bool, String)> = refused
+        .iter()
+        .map(|misuse| match misuse {
+            Misuse::Unknown(word) => (false, word.to_string()),
+            Misuse::Layout(word) => (true, word.to_string()),
+        })
+        .collect();
+    assert_eq!(refused, expected, "{line:?}");
 
-    // Neither the order of words nor their case matters.
+    // Neither the order of words nor their case matters, but for the layout, of which the last one counts.
     let backwards: Vec<&str> = line.split_whitespace().rev().collect();
     let backwards = backwards.join("\n").to_ascii_uppercase();
-    assert_eq!(Options::parse(&backwards, |_| ()), options, "{line:?} backwards");
+    let backwards = Options { keys: options.keys, ..Options::parse(&backwards, |_| ()) };
+    assert_eq!(backwards, options, "{line:?} backwards");
 }
