@@ -35,12 +35,16 @@ run-x86_64-noxpa: iso
     tools/run x86_64 auto-noxpa
 
 # Run every check and every test
-test: lint test-host build iso test-bochs test-boot
+test: lint test-host test-loom build iso test-bochs test-boot
 
 # Test on this machine what needs no CPU of its own: tables, frames, prompt, parsing
 test-host:
     tools/cargo test
     tools/cargo test --package boot --lib
+
+# Run what several CPUs do at once in the scheduler in every order that the memory model allows
+test-loom:
+    tools/test-loom
 
 # Boot the ISO on every machine of the matrix in QEMU; words after the recipe's name pick rows
 test-boot *ROWS: iso
