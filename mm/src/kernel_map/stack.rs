@@ -66,7 +66,7 @@ impl KernelMap {
         let slot = self.stacks.first_free().ok_or(MapError::NoMemory)?;
         let frames = memory.take(order, memory.window.frames().end())?;
         let pages = frames.run().count;
-        let end = self.stack_region().start.offset((slot + 1) * SLOT << PAGE_SHIFT);
+        let end = self.stack_region().start.offset(((slot + 1) * SLOT) << PAGE_SHIFT);
         let range = PageRange::new(VirtAddr(end.0 - (pages << PAGE_SHIFT)), pages);
         let request = MapRequest { range, first: frames.run().first, flags: PageFlags::DATA };
         match self.map.map(memory, &request) {
