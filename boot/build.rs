@@ -1,6 +1,7 @@
-//! Links the kernel with the script of its architecture.
+//! Links the kernel with the script of its architecture, and tells it which commit it is built from.
 
 use std::env;
+use std::process::Command;
 
 fn main() {
     println!("cargo:rerun-if-changed=image.ld");
@@ -17,4 +18,17 @@ fn main() {
     println!("cargo:rerun-if-changed={script}");
     println!("cargo:rustc-link-arg-bins=-L{folder}");
     println!("cargo:rustc-link-arg-bins=-T{folder}/{script}");
+    // Without a repository there is no commit to name. What HEAD's log is appended to, HEAD has moved.
+    if let (Some(commit), Some(log)) =
+        (git(&["rev-parse", "--short=12", "HEAD"]), git(&["rev-parse", "--git-path", "logs/HEAD"]))
+    {
+        println!("cargo:rustc-env=STRATA_COMMIT={commit}");
+        println!("cargo:rerun-if-changed={log}");
+    }
+}
+
+/// What git answers, if it does.
+fn git(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8(output.stdout).ok()?.trim().to_string())
 }

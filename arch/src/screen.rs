@@ -124,6 +124,18 @@ pub fn write(bytes: &[u8]) {
     }
 }
 
+/// Begins a page, as [`Screen::begin_page`] does.
+pub fn begin_page() {
+    if let Some(mut screen) = lock() {
+        screen.begin_page();
+    }
+}
+
+/// Ends the page, and tells whether text was left out.
+pub fn end_page() -> bool {
+    lock().is_some_and(|mut screen| screen.end_page())
+}
+
 /// Takes the screen away from whoever has it, so that a panic inside [`write()`] can still be reported.
 ///
 /// # Safety

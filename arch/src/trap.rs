@@ -124,7 +124,7 @@ pub(crate) fn dispatch(frame: &mut Frame) {
     let handler = HANDLER.load(Ordering::Acquire);
     if handler.is_null() {
         // Nothing above is ready yet: say what is known on whatever console there is.
-        let _ = write!(Consoles, "{frame}");
+        let _ = write!(Consoles, "{}\n{frame}", name(vector));
         interrupts::halt();
     }
     // SAFETY: what is not null was stored by `set_handler` and is a `Handler`.

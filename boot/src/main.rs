@@ -11,7 +11,10 @@
 #![no_main]
 
 mod backtrace;
+mod display;
+mod early;
 mod heap;
+mod identity;
 mod image;
 mod memory;
 mod panic;
@@ -19,13 +22,12 @@ mod platform;
 mod stub;
 mod symbols;
 
-use ::screen::Geometry;
 use arch::keyboard::Found;
 use arch::{cpu, descriptors, keyboard, mode, screen, serial};
-use boot::{BootInfo, Extent, Framebuffer, MadeOf, Options};
+use boot::{BootInfo, Extent, Options};
 use kernel::{BootFacts, Machine};
 use log::{debug, error, info, warn};
-use mm::{Cache, FrameRun, KernelMap, Kind, Layout, MapError, Memory, MemoryMap, PhysAddr, Section, Selection, Window};
+use mm::{FrameRun, KernelMap, Kind, Layout, MapError, Memory, MemoryMap, PhysAddr, Section, Selection, Window};
 use spin::Once;
 
 use platform::PC;
@@ -54,7 +56,7 @@ pub unsafe extern "C" fn boot_main(_magic: u32, info: *mut u8, info_bytes: usize
     // SAFETY: by this function's contract nobody else has the copy.
     let bytes = unsafe { core::slice::from_raw_parts_mut(info, stub::INFO_ROOM) };
     let said = BOOT_INFO.call_once(|| BootInfo::read(bytes, info_bytes));
-    show_letters(said);
+    early::show_letters(said);
     // SAFETY: called once, in ring 0, on the stub's flat segments.
     unsafe { descriptors::load() };
     panic::install();
@@ -63,7 +65,8 @@ pub unsafe extern "C" fn boot_main(_magic: u32, info: *mut u8, info_bytes: usize
     match bring_up(said) {
         Ok(machine) => kernel::start(machine),
         Err(reason) => {
-            error!("cannot start: {reason}");
+            early::show_failure(Some(said));
+            error!("cannot start: {reason} (code {}; docs/troubleshooting.md tells what to try)", reason.code());
             if Options::parse(said.command_line(), |_| ()).selftest {
                 kernel::Platform::exit(&PC, false);
             }
@@ -77,6 +80,19 @@ pub unsafe extern "C" fn boot_main(_magic: u32, info: *mut u8, info_bytes: usize
 enum Refusal {
     Memory(memory::Shortage),
     Tables(MapError),
+}
+
+impl Refusal {
+    /// Its number in docs/troubleshooting.md. The stub has those before.
+    const fn code(&self) -> u32 {
+        match self {
+            Refusal::Memory(memory::Shortage::NoMap) => 4,
+            Refusal::Memory(memory::Shortage::TooLittle(_)) => 5,
+            Refusal::Memory(memory::Shortage::NoRoom(_)) => 6,
+            Refusal::Memory(memory::Shortage::Refused(_)) => 7,
+            Refusal::Tables(_) => 8,
+        }
+    }
 }
 
 impl core::fmt::Display for Refusal {
@@ -94,6 +110,7 @@ fn bring_up(said: &'static BootInfo<'static>) -> Result<Machine, Refusal> {
     let selection = mm::select(&mm::FAMILY, &features, mm::Options { no_xpa: options.no_xpa });
     let info = &selection.paging.routines.info;
     info!("{}: {}", info.name, selection.reason);
+    identity::install(&selection, said.command_line());
     debug!("command line: '{}'", said.command_line());
     debug!("CPU: {features:?}");
 
@@ -105,7 +122,7 @@ fn bring_up(said: &'static BootInfo<'static>) -> Result<Machine, Refusal> {
     unsafe { cpu::prepare(&features) };
     let mut tables = lift(&mut memory, &selection, &map).map_err(Refusal::Tables)?;
 
-    show_screen(said, &mut tables, &mut memory);
+    display::show(said, &map, &mut tables, &mut memory);
     find_keyboard(&options);
     find_symbols(said, &map, &mut tables, &mut memory);
     let boot = BootFacts {
@@ -185,51 +202,6 @@ fn lift(memory: &mut Memory, selection: &Selection, map: &MemoryMap) -> Result<K
     tables.unmap_identity(memory, page, kernel::Platform::mmu(&PC))?;
     debug!("page tables: root at {:#x}", tables.tables().root().start());
     Ok(tables)
-}
-
-/// Shows text on the card's text screen, if that is what there is, as long as the stub's tables are live. A framebuffer
-/// waits for tables in which it is not write-back: drawing on it uncached takes seconds.
-fn show_letters(said: &BootInfo) {
-    if let Some(Framebuffer { made_of: MadeOf::Letters { columns, lines }, .. }) = said.framebuffer() {
-        // SAFETY: the stub's window shows the card's memory, and `lift` detaches the screen before it is left. It is
-        // mapped write-back there, but the firmware's MTRRs keep it uncached.
-        unsafe { screen::attach_text(boot_window().at(screen::TEXT.frame()), columns as usize, lines as usize) };
-    }
-}
-
-/// Shows the screen that was handed over in the final tables: letters uncached, pixels write-combining; neither through
-/// the aperture, in which devices have no place.
-fn show_screen(said: &BootInfo, tables: &mut KernelMap, memory: &mut Memory) {
-    let Some(Framebuffer { address, made_of }) = said.framebuffer() else {
-        info!("screen: none was handed over");
-        return;
-    };
-    match made_of {
-        MadeOf::Letters { columns, lines } => {
-            match tables.map_device(memory, "vga", screen::TEXT, screen::TEXT_BYTES, Cache::Uncached) {
-                // SAFETY: it is mapped, for good.
-                Ok(at) => unsafe { screen::attach_text(at.0 as usize as *mut u8, columns as usize, lines as usize) },
-                Err(error) => warn!("screen: the text screen cannot be mapped: {error}"),
-            }
-        }
-        MadeOf::Pixels(geometry) => {
-            let Geometry { width, height, depth, .. } = geometry;
-            if let Err(reason) = geometry.check() {
-                warn!("screen: the framebuffer that was handed over is not used: {reason}");
-                return;
-            }
-            let mapped = tables.map_device(memory, "framebuffer", address, geometry.bytes(), Cache::WriteCombining);
-            let attached = mapped.map(|at| {
-                // SAFETY: all its lines are mapped, for good.
-                unsafe { screen::attach_pixels(at.0 as usize as *mut u8, geometry) }
-            });
-            match attached {
-                Ok(Ok(())) => info!("screen: {width} by {height} pixels of {depth} bits at {address:#x}"),
-                Ok(Err(reason)) => warn!("screen: the framebuffer that was handed over is not used: {reason}"),
-                Err(error) => warn!("screen: the framebuffer at {address:#x} cannot be mapped: {error}"),
-            }
-        }
-    }
 }
 
 /// Sets the keyboard up, if there is one.

@@ -1,4 +1,8 @@
 //! The end: a report, and then a halt.
+//!
+//! COM1 gets all of the report. On the screen it is one page, because nobody scrolls any more: it is cleared first, and what
+//! does not fit is left out at the end. So what matters most comes first: what happened and where, on what
+//! ([`identity`](crate::identity)), the registers, the walk of the address, and the calls from the innermost, a line each.
 
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
@@ -9,7 +13,7 @@ use arch::{interrupts, mode, power, screen, serial};
 
 use mm::{PagingRoutines, VirtAddr};
 
-use crate::{backtrace, image, memory, symbols};
+use crate::{backtrace, early, identity, image, memory, symbols};
 
 /// What isa-debug-exit is told.
 const FAILED: u32 = 0x11;
@@ -50,11 +54,37 @@ fn report(message: fmt::Arguments, location: Option<&core::panic::Location>, fra
     }
     // Each failure of the report leaves less of it: what is printed then must need less than what failed.
     let _ = match REPORTS.fetch_add(1, Ordering::SeqCst) {
-        0 => tell(out, message, location, frame),
-        1 => tell_little(out, message, location, frame),
-        _ => out.write_str("\npanic: and again\n"),
+        0 => {
+            early::show_failure(crate::BOOT_INFO.get());
+            tell_page(out, message, location, frame)
+        }
+        1 => {
+            screen::end_page();
+            screen::write(b"\x1b[m\x1b[?7h");
+            tell_little(out, message, location, frame)
+        }
+        _ => {
+            serial::write(b"\npanic: and again\n");
+            Ok(())
+        }
     };
     end()
+}
+
+/// Tells all of it, on the screen as one page: a photo of it has to do for whoever has no serial line.
+fn tell_page(
+    out: &mut Consoles,
+    message: fmt::Arguments,
+    location: Option<&core::panic::Location>,
+    frame: Option<&Frame>,
+) -> fmt::Result {
+    serial::write(b"\n");
+    screen::begin_page();
+    let told = tell(out, message, location, frame);
+    if screen::end_page() {
+        screen::write(b"\x1b[?7h\r\x1b[K(the rest is on COM1)");
+    }
+    told
 }
 
 /// What failed in a report, and where.
@@ -78,7 +108,9 @@ fn tell(
     location: Option<&core::panic::Location>,
     frame: Option<&Frame>,
 ) -> fmt::Result {
-    writeln!(out, "\npanic: {message}")?;
+    screen::write(b"\x1b[91m");
+    writeln!(out, "panic: {message}")?;
+    screen::write(b"\x1b[m");
     if let Some(location) = location {
         writeln!(out, "  at {location}")?;
     }
@@ -86,14 +118,20 @@ fn tell(
         Some(frame) => {
             let at = frame.instruction() as usize;
             writeln!(out, "  at {at:#x} {}", symbols::name_of(at))?;
+            identity::tell(out, live().info.name)?;
             write!(out, "{frame}")?;
             if matches!(frame.vector(), PAGE_FAULT | DOUBLE_FAULT) {
                 walk(out, VirtAddr(frame.fault_address()))?;
             }
             frame.frame_pointer() as usize
         }
-        None => backtrace::here(),
+        None => {
+            identity::tell(out, live().info.name)?;
+            backtrace::here()
+        }
     };
+    // A line a call: names may be long, and there is not much room for calls.
+    screen::write(b"\x1b[?7l");
     writeln!(out, "called from:")?;
     if let Some(frame) = frame.filter(|frame| !image::text().contains(&(frame.instruction() as usize))) {
         // The way went astray, and there is no function there that has a frame: who went is what the call has pushed.

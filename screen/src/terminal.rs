@@ -37,6 +37,23 @@ struct Grid {
     pen: Pen,
     /// The lines that were changed, a bit each.
     touched: u128,
+    /// What becomes of text that goes over the foot.
+    foot: Foot,
+    /// Whether a line that is too long is cut off, and not continued on the next (DEC's autowrap mode, reset).
+    cuts: bool,
+}
+
+/// What becomes of text that goes over the foot.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Foot {
+    /// Everything moves up for it.
+    Scrolls,
+    /// It is left out; none was yet.
+    Holds,
+    /// The next letter is left out.
+    Full,
+    /// Some was left out.
+    Lost,
 }
 
 /// How letters look from now on.
@@ -68,6 +85,8 @@ impl Terminal {
             line: 0,
             pen: Pen::PLAIN,
             touched: 0,
+            foot: Foot::Scrolls,
+            cuts: false,
         };
         Self { grid, parser: None }
     }
@@ -105,6 +124,18 @@ impl Terminal {
         grid.cells[lines * columns..].fill(Cell::BLANK);
         grid.column = grid.column.min(columns);
         grid.touched = u128::MAX;
+    }
+
+    /// Begins a page: nothing is there any more, and from here on nothing moves up. Text that does not fit is left out.
+    pub(crate) fn begin_page(&mut self) {
+        self.grid.foot = Foot::Scrolls;
+        self.write(b"\x1b[m\x1b[?7h\x1b[2J\x1b[H");
+        self.grid.foot = Foot::Holds;
+    }
+
+    /// Ends it: text scrolls again. Tells whether some was left out.
+    pub(crate) const fn end_page(&mut self) -> bool {
+        matches!(core::mem::replace(&mut self.grid.foot, Foot::Scrolls), Foot::Lost)
     }
 
     /// Counts every line as changed.
@@ -158,11 +189,14 @@ impl Grid {
     }
 
     fn next_line(&mut self) {
-        self.column = 0;
-        if self.line + 1 == self.lines {
-            self.scroll(1);
-        } else {
+        if self.line + 1 < self.lines {
+            self.column = 0;
             self.line += 1;
+        } else if self.foot == Foot::Scrolls {
+            self.column = 0;
+            self.scroll(1);
+        } else if self.foot == Foot::Holds {
+            self.foot = Foot::Full;
         }
     }
 
@@ -226,7 +260,14 @@ fn extended(params: &mut impl Iterator<Item = u16>) -> Option<Color> {
 impl Perform for Grid {
     fn print(&mut self, letter: char) {
         if self.column >= self.columns {
+            if self.cuts {
+                return;
+            }
             self.next_line();
+        }
+        if matches!(self.foot, Foot::Full | Foot::Lost) {
+            self.foot = Foot::Lost;
+            return;
         }
         self.cells[self.line * self.columns + self.column] = self.pen.cell(letter);
         self.touched |= 1 << self.line;
@@ -245,8 +286,12 @@ impl Perform for Grid {
     }
 
     fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], ignore: bool, action: char) {
-        if ignore || !intermediates.is_empty() {
-            return;
+        let first = params.iter().next().and_then(|param| param.first().copied());
+        match (intermediates, first, action) {
+            _ if ignore => return,
+            (b"?", Some(7), 'h' | 'l') => return self.cuts = action == 'l',
+            ([], ..) => {}
+            _ => return,
         }
         let param = |n: usize| params.iter().nth(n).and_then(|param| param.first().copied()).map_or(0, usize::from);
         let count = param(0).max(1);

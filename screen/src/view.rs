@@ -40,6 +40,17 @@ impl<D: Display> Screen<D> {
         self.show();
     }
 
+    /// Begins a page: nothing else is shown any more, and what is written from here on stays where it is. What does not fit
+    /// is left out at the end, because what comes first matters most.
+    pub fn begin_page(&mut self) {
+        self.terminal.begin_page();
+    }
+
+    /// Ends the page: text scrolls again. Tells whether some was left out.
+    pub const fn end_page(&mut self) -> bool {
+        self.terminal.end_page()
+    }
+
     /// Shows the terminal on `display` from now on, with what was written before.
     pub fn attach(&mut self, mut display: D) {
         let (columns, lines) = display.grid();

@@ -2,8 +2,6 @@
 
 use core::fmt;
 
-use crate::trap;
-
 /// The interrupted code's registers. What is written here is what it goes on with.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
@@ -82,10 +80,9 @@ impl Frame {
 
 impl fmt::Display for Frame {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let vector = self.vector();
-        writeln!(f, "{} (vector {vector}), error code {:#x}", trap::name(vector), self.error)?;
         writeln!(f, "eip {:08x}  esp {:08x}  ebp {:08x}  cr2 {:08x}", self.eip, self.esp, self.ebp, self.cr2)?;
         writeln!(f, "eax {:08x}  ebx {:08x}  ecx {:08x}  edx {:08x}", self.eax, self.ebx, self.ecx, self.edx)?;
-        writeln!(f, "esi {:08x}  edi {:08x}  cs {:x}  eflags {:x}", self.esi, self.edi, self.cs, self.eflags)
+        write!(f, "esi {:08x}  edi {:08x}  cs {:x}  eflags {:x}  ", self.esi, self.edi, self.cs, self.eflags)?;
+        writeln!(f, "vector {}  error {:#x}", self.vector, self.error)
     }
 }

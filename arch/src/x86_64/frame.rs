@@ -2,8 +2,6 @@
 
 use core::fmt;
 
-use crate::trap;
-
 /// The interrupted code's registers. What is written here is what it goes on with.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
@@ -111,14 +109,13 @@ impl Frame {
 
 impl fmt::Display for Frame {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let vector = self.vector();
-        writeln!(f, "{} (vector {vector}), error code {:#x}", trap::name(vector), self.error)?;
         writeln!(f, "rip {:016x}  rsp {:016x}  rbp {:016x}", self.rip, self.rsp, self.rbp)?;
         writeln!(f, "rax {:016x}  rbx {:016x}  rcx {:016x}", self.rax, self.rbx, self.rcx)?;
         writeln!(f, "rdx {:016x}  rsi {:016x}  rdi {:016x}", self.rdx, self.rsi, self.rdi)?;
         writeln!(f, "r8  {:016x}  r9  {:016x}  r10 {:016x}", self.r8, self.r9, self.r10)?;
         writeln!(f, "r11 {:016x}  r12 {:016x}  r13 {:016x}", self.r11, self.r12, self.r13)?;
         writeln!(f, "r14 {:016x}  r15 {:016x}  cr2 {:016x}", self.r14, self.r15, self.cr2)?;
-        writeln!(f, "cs {:x}  ss {:x}  rflags {:x}", self.cs, self.ss, self.rflags)
+        write!(f, "cs {:x}  ss {:x}  rflags {:x}  ", self.cs, self.ss, self.rflags)?;
+        writeln!(f, "vector {}  error {:#x}", self.vector, self.error)
     }
 }

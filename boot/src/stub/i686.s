@@ -3,9 +3,10 @@
 # Everything up to the jump runs at its physical address. Only what an i486 has is used: there may be no CPUID, no CR4
 # and no 4 MiB page. The loader's segments stay until Rust brings its own.
 
-.set KERNEL_OFFSET, {KERNEL_OFFSET}
 .set MAPPED, 64 << 20                   # the image, and what Rust needs before it has tables of its own
 .set TABLES, MAPPED >> 22
+.set SPARE, {SPARE}                     # tables that are left without entries: `early` maps a framebuffer by them
+.set SPARE_HALF, 0xF0000000 >> 22       # the directory's entry for the first of them
 .set HIGH_HALF, KERNEL_OFFSET >> 22     # the directory's entry for KERNEL_OFFSET
 .set PRESENT_WRITE, 3
 
@@ -14,8 +15,10 @@
 
 .section .bss.boot_tables, "aw", @nobits
 .balign 4096
-boot_directory: .skip 4096
+.globl boot_root, boot_spare
+boot_root: .skip 4096
 boot_tables: .skip TABLES * 4096
+boot_spare: .skip SPARE * 4096
 
 .section .boot.text, "ax", @progbits
 .code32
@@ -56,7 +59,7 @@ start:
     jnz 2b
 
     # The directory names them twice: identity, which the next instruction needs, and the high half.
-    mov edi, offset boot_directory - KERNEL_OFFSET
+    mov edi, offset boot_root - KERNEL_OFFSET
     mov eax, offset boot_tables - KERNEL_OFFSET + PRESENT_WRITE
     mov ecx, TABLES
 3:  mov [edi + HIGH_HALF * 4], eax
@@ -65,7 +68,15 @@ start:
     dec ecx
     jnz 3b
 
-    mov eax, offset boot_directory - KERNEL_OFFSET
+    mov edi, offset boot_root - KERNEL_OFFSET + SPARE_HALF * 4
+    mov eax, offset boot_spare - KERNEL_OFFSET + PRESENT_WRITE
+    mov ecx, SPARE
+5:  stosd
+    add eax, 4096
+    dec ecx
+    jnz 5b
+
+    mov eax, offset boot_root - KERNEL_OFFSET
     mov cr3, eax
     mov eax, cr0
     or eax, CR0_PG_WP

@@ -2,7 +2,6 @@
 #
 # Everything up to the jump runs at its physical address.
 
-.set KERNEL_OFFSET, {KERNEL_OFFSET}
 .set MAPPED, 4 << 30                    # where the loader, its modules and early metadata can be
 .set DIRECTORIES, MAPPED >> 30
 .set APERTURE, 256                      # the root's entry for 0xFFFF800000000000
@@ -20,14 +19,18 @@
 
 .section .bss.boot_tables, "aw", @nobits
 .balign 4096
+.globl boot_root, boot_spare
 boot_root: .skip 4096
 boot_low: .skip 4096                    # serves identity and aperture alike
 boot_high: .skip 4096
 boot_directories: .skip DIRECTORIES * 4096
+boot_spare: .skip 4096                  # left without entries: `early` maps a framebuffer by it
 
 .section .boot.data, "a", @progbits
-boot_no_cpuid: .asciz "Strata x86_64: this CPU has no CPUID and so no long mode; boot the i686 kernel"
-boot_no_long_mode: .asciz "Strata x86_64: this CPU has no long mode; boot the i686 kernel"
+    .byte 2
+boot_no_cpuid: .asciz "Strata x86_64: this CPU has no CPUID and so no long mode; boot the i686 kernel (code 2)"
+    .byte 3
+boot_no_long_mode: .asciz "Strata x86_64: this CPU has no long mode; boot the i686 kernel (code 3)"
 
 .type boot_no_cpuid, @object
 .type boot_no_long_mode, @object
@@ -103,6 +106,8 @@ start:
     dec ecx
     jnz 2b
 
+    mov eax, offset boot_spare - KERNEL_OFFSET + PRESENT_WRITE
+    mov [boot_low - KERNEL_OFFSET + 511 * 8], eax
     mov eax, offset boot_low - KERNEL_OFFSET + PRESENT_WRITE
     mov [boot_root - KERNEL_OFFSET], eax
     mov [boot_root - KERNEL_OFFSET + APERTURE * 8], eax

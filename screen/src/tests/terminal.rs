@@ -14,10 +14,39 @@ fn lines_break_at_the_edge_and_a_full_line_is_not_followed_by_an_empty_one() {
 }
 
 #[test]
+fn lines_are_cut_off_at_the_edge_while_wrapping_is_off() {
+    assert_eq!(shown(4, 5, "abcdef\x1b[?7l\nabcdef\nx\x1b[?7h\nabcdef"), ["abcd", "ef", "abcd", "x", "abcd", "ef"]);
+    assert_eq!(shown(4, 5, "\x1b[?8labcdef"), ["abcd", "ef"], "another mode");
+}
+
+#[test]
 fn what_goes_over_the_foot_moves_everything_up() {
     assert_eq!(shown(4, 3, "1\n2\n3\n4\n5"), ["3", "4", "5"]);
     assert_eq!(shown(4, 3, "1\n2\n3\n"), ["2", "3"]);
     assert_eq!(shown(2, 2, "abcdef"), ["cd", "ef"]);
+}
+
+#[test]
+fn a_page_stays_and_what_does_not_fit_is_left_out_at_the_end() {
+    let page = |text: &str| {
+        let mut screen = screen(4, 3);
+        screen.write(b"old\n\n\n\x1b[31mold");
+        screen.begin_page();
+        screen.write(text.as_bytes());
+        let lost = screen.end_page();
+        (read(&mut screen), lost)
+    };
+    assert_eq!(page("1\n2\n3"), (vec!["1".into(), "2".into(), "3".into()], false));
+    assert_eq!(page("1\n2\n3\n"), (vec!["1".into(), "2".into(), "3".into()], false), "only a line's end is lost");
+    assert_eq!(page("1\n2\n3\n4\n5"), (vec!["1".into(), "2".into(), "3".into()], true));
+    assert_eq!(page("abcdefghijkl"), (vec!["abcd".into(), "efgh".into(), "ijkl".into()], false));
+    assert_eq!(page("abcdefghijklm"), (vec!["abcd".into(), "efgh".into(), "ijkl".into()], true));
+    let mut screen = screen(4, 3);
+    screen.begin_page();
+    screen.write(b"1\n2\n3\n4");
+    assert!(screen.end_page());
+    screen.write(b"\r\x1b[Kend\n5");
+    assert_eq!(read(&mut screen), ["2", "end", "5"], "scrolls again");
 }
 
 #[test]

@@ -73,6 +73,12 @@ pub fn screen(machine: &mut Machine, row: &Row) -> Result<String, String> {
 
 /// Looks at the screen once.
 fn compare_screen(machine: &mut Machine, row: &Row, said: &str) -> Result<Result<String, String>, String> {
+    let (shown, columns) = read_screen(machine, row)?;
+    Ok(glass::compare(said, &shown, columns))
+}
+
+/// The lines on the screen, and how many letters a line has.
+pub fn read_screen(machine: &mut Machine, row: &Row) -> Result<(Vec<String>, usize), String> {
     /// Where a card has its text, and what fits on it in the only mode that GRUB uses.
     const TEXT: (u64, usize, usize) = (0xB8000, 80, 25);
 
@@ -80,9 +86,46 @@ fn compare_screen(machine: &mut Machine, row: &Row, said: &str) -> Result<Result
     if row.firmware == Firmware::Bios && row.screen.is_empty() {
         let (address, columns, lines) = TEXT;
         let memory = machine.physical_page(address)?;
-        return Ok(glass::compare(said, &glass::letters(&memory, columns, lines), columns));
+        return Ok((glass::letters(&memory, columns, lines), columns));
     }
-    Ok(glass::compare(said, &glass::pixels(&picture), glass::columns(&picture)))
+    Ok((glass::pixels(&picture), glass::columns(&picture)))
+}
+
+/// Looks whether the screen says `why`, however it breaks the line.
+pub fn refusal(machine: &mut Machine, row: &Row, why: &str) -> Result<(), String> {
+    let packed = |text: &str| text.split_whitespace().collect::<String>();
+    let mut shown = Vec::new();
+    for _ in 0..20 {
+        (shown, _) = read_screen(machine, row)?;
+        if packed(&shown.concat()).contains(&packed(why)) {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    Err(format!("'{why}' is not on the screen: {}", shown.join("\n").trim()))
+}
+
+/// Looks for the block that stands for a sentence where there are no letters: in the screen's corner, twice as high as a
+/// square is wide, red, with `code` white squares in it and red around each.
+pub fn block(machine: &mut Machine, code: usize) -> Result<(), String> {
+    const SQUARE: u32 = 32;
+    let mut seen = String::new();
+    for _ in 0..20 {
+        let picture = machine.screenshot("screen.png")?;
+        let color = |x: u32, y: u32| match picture.pixel(x, y) {
+            [200..=255, 200..=255, 200..=255] => 'w',
+            [150..=255, 0..90, 0..90] => 'r',
+            _ => '-',
+        };
+        let middle = |n: u32| color(n * SQUARE + SQUARE / 2, SQUARE);
+        seen = (0..picture.width / SQUARE).map(middle).collect::<String>().trim_end_matches('-').into();
+        let frame = (0..seen.len() as u32 * SQUARE).all(|x| [0, 2 * SQUARE - 1].iter().all(|y| color(x, *y) == 'r'));
+        if frame && seen == format!("r{}", "wr".repeat(code)) {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    Err(format!("the block in the framebuffer is '{seen}'"))
 }
 
 /// Looks at the registers and the tables from outside, and holds `maps` against them.

@@ -1,12 +1,13 @@
 //! Failures on purpose, and what the kernel reports of them: one boot each, because a report is the end.
 
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
-use crate::BOOT;
-use crate::check::ready_line;
+use crate::check::{read_screen, ready_line};
 use crate::qemu::Machine;
 use crate::row::{Kernel, Mode, Row};
+use crate::{BOOT, glass};
 
 /// How long a report may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -67,7 +68,7 @@ pub fn check(row: &Row, iso: &Path, folder: &Path, has: &Has, kinds: &[&str]) ->
     let mut running = None;
     let (mut reported, mut passed, mut failed) = (0, 0, Vec::new());
     for kind in kinds.iter().copied().filter(|kind| *kind != MACHINE_CHECK || has.machine_check) {
-        let machine = running.take().map_or_else(|| start(row, iso, folder, has), Ok);
+        let machine = running.take().map_or_else(|| start(row, iso, folder, has.mode), Ok);
         let tried = machine.and_then(|machine| match goes_on(kind, has) {
             Some(sentence) => answer(machine, kind, sentence).map(|machine| {
                 running = Some(machine);
@@ -107,6 +108,46 @@ fn fail(mut machine: Machine, kind: &str, kernel: Kernel, mode: Mode) -> Result<
     if status == FAILED { Ok(()) } else { Err(format!("QEMU's exit status is {status}, not {FAILED}")) }
 }
 
+/// Fails in the way `kind` on a machine that cannot be left, and holds the page on the screen against COM1: all that a
+/// photo of it has to show is there, whatever its size.
+pub fn screen(row: &Row, iso: &Path, folder: &Path, mode: Mode, kind: &str) -> Result<String, String> {
+    let mut machine = start(row, iso, folder, mode)?;
+    let from = machine.position();
+    machine.type_keys(&format!("fault {kind}\r"))?;
+    machine.wait_for("called from:", from, PATIENCE)?;
+    let mut read = Err(String::new());
+    for _ in 0..20 {
+        // COM1 comes first, the screen is drawn a moment later.
+        thread::sleep(Duration::from_millis(200));
+        let said = machine.received(from);
+        let (shown, columns) = read_screen(&mut machine, row)?;
+        read = said
+            .find("panic: ")
+            .ok_or_else(|| "no panic on COM1".into())
+            .and_then(|at| glass::page(&said[at..], &shown, columns).map(|page| (page, said.clone())));
+        if read.is_ok() {
+            break;
+        }
+    }
+    let (page, said) = read?;
+    report(&said, row.kernel, mode, &expected(kind, row.kernel, mode)?).map_err(|error| format!("{error}: {said}"))?;
+    let page = page.join("\n");
+    let named = [
+        format!("\nStrata {} (", env!("CARGO_PKG_VERSION")),
+        format!(") for {}, in {}: ", row.kernel.name(), mode.name()),
+        "\nCPU: ".into(),
+        "\ncommand line: 'a-word'".into(),
+        " cr2 ".into(),
+        format!(" in {}:\n  level {} at 0x", mode.name(), mode.levels()),
+        "\ncalled from:\n   0: 0x".into(),
+        "\n   2: 0x".into(),
+    ];
+    match named.iter().find(|part| !page.contains(part.as_str())) {
+        Some(part) => Err(format!("the screen does not show {part:?}: {page}")),
+        None => Ok(format!("the panic is on the screen, {} lines", page.lines().count())),
+    }
+}
+
 /// A kind that is none is answered by those that there are.
 fn wrong_kind(machine: &mut Machine) -> Result<(), String> {
     let answer = machine.command("fault xyzzy", PATIENCE)?;
@@ -119,11 +160,11 @@ fn wrong_kind(machine: &mut Machine) -> Result<(), String> {
 }
 
 /// Boots as far as the prompt.
-fn start(row: &Row, iso: &Path, folder: &Path, has: &Has) -> Result<Machine, String> {
+fn start(row: &Row, iso: &Path, folder: &Path, mode: Mode) -> Result<Machine, String> {
     let machine = Machine::start(row, iso, folder)?;
     let text = machine.wait_for("\nstrata> ", 0, BOOT)?;
     let ready = text.lines().find(|line| line.starts_with("ready: ")).ok_or("no ready line")?;
-    let mode = has.mode.name();
+    let mode = mode.name();
     match ready_line(ready).get("mode") {
         Some(name) if *name == mode => Ok(machine),
         _ => Err(format!("the mode is not {mode}: {ready}")),

@@ -74,8 +74,8 @@ fn letter_at(picture: &Picture, known: &[(char, &[u8])], (x, y): (u32, u32), (wi
     best.map_or('\u{FFFD}', |(off, letter)| if off <= TOLERANCE { letter } else { '\u{FFFD}' })
 }
 
-/// Holds what is on the screen against the end of what came on COM1: `said`, which ends at the prompt.
-pub fn compare(said: &str, shown: &[String], columns: usize) -> Result<String, String> {
+/// The lines of `said` as they are broken on a screen.
+fn wrapped(said: &str, columns: usize) -> Vec<String> {
     let mut expected: Vec<String> = Vec::new();
     for line in said.lines() {
         // Spaces at a line's end do not show, and must not make a line of their own.
@@ -85,6 +85,43 @@ pub fn compare(said: &str, shown: &[String], columns: usize) -> Result<String, S
             parts => expected.extend(parts),
         }
     }
+    expected
+}
+
+/// What stands in a page's last line when the page was too small.
+const CUT: &str = "(the rest is on COM1)";
+
+/// What stands before the calls that led to a panic.
+const CALLS: &str = "\ncalled from:\r\n";
+
+/// Holds a page, which is all that is on the screen, against `said`, of which it is the beginning. Returns what is shown.
+pub fn page(said: &str, shown: &[String], columns: usize) -> Result<Vec<String>, String> {
+    // A call has a line, whatever its length.
+    let (before, calls) = said.trim_end().split_once(CALLS).unwrap_or((said.trim_end(), ""));
+    let mut expected = wrapped(before, columns);
+    if !calls.is_empty() {
+        expected.push(CALLS.trim().into());
+        let cut = |line: &str| line.chars().take(columns).collect::<String>().trim_end().to_string();
+        expected.extend(calls.lines().map(cut));
+    }
+    let lines: Vec<String> =
+        shown.iter().map(|line| line.trim_end_matches(['_', '\u{FFFD}', ' ']).to_string()).collect();
+    let end = lines.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
+    let lines = &lines[..end];
+    let whole = match lines.split_last() {
+        Some((last, before)) if last == CUT && lines.len() == shown.len() => before,
+        _ if lines.len() == expected.len() => lines,
+        _ => return Err(format!("the screen shows {} lines of {}: {lines:#?}", lines.len(), expected.len())),
+    };
+    match whole.iter().zip(&expected).find(|(shown, said)| shown != said) {
+        Some((shown, said)) => Err(format!("COM1 says '{said}', the screen shows '{shown}'")),
+        None => Ok(whole.to_vec()),
+    }
+}
+
+/// Holds what is on the screen against the end of what came on COM1: `said`, which ends at the prompt.
+pub fn compare(said: &str, shown: &[String], columns: usize) -> Result<String, String> {
+    let expected = wrapped(said, columns);
     let end = shown.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
     let count = expected.len().min(end);
     for (expected, shown) in expected.iter().rev().zip(shown[..end].iter().rev()).take(count) {
@@ -99,10 +136,24 @@ pub fn compare(said: &str, shown: &[String], columns: usize) -> Result<String, S
 
 #[cfg(test)]
 mod tests {
-    use super::compare;
+    use super::{compare, page};
 
     fn lines(text: &str) -> Vec<String> {
         text.lines().map(String::from).collect()
+    }
+
+    #[test]
+    fn a_page_is_whole_or_says_that_it_is_not() {
+        let said = "one\r\ntwo two two\r\nend\r\n";
+        assert!(page(said, &lines("one\ntwo two\n two\nend\n_\n"), 7).is_ok());
+        assert!(page(said, &lines("one\ntwo two\n(the rest is on COM1)"), 7).is_ok());
+        assert!(page(said, &lines("one\ntwo two\n two"), 7).is_err(), "cut off without a word");
+        assert!(page(said, &lines("one\ntwo two\n(the rest is on COM1)\n"), 7).is_err(), "cut off too early");
+        assert!(page(said, &lines("old\none\ntwo two\n two\nend"), 7).is_err(), "not cleared");
+        let calls = "a\r\ncalled from:\r\n 0: abcdefghijkl\r\n 1: b\r\n";
+        assert!(page(calls, &lines("a\ncalled from:\n 0: abcdefghi\n 1: b"), 13).is_ok());
+        assert!(page(calls, &lines("a\ncalled from:\n 0: abcdefghi\njkl\n 1: b"), 13).is_err());
+        assert!(page(said, &lines("one\ntwo tow\n two\nend"), 7).is_err());
     }
 
     #[test]

@@ -7,6 +7,10 @@ use crate::row::Mode::{Pml2, Pml3, Pml4, Pml5};
 use crate::row::Xpa::{Off, On, Unsupported};
 use crate::row::{Expect, Row, i686, x86_64};
 
+/// All that is said where there is no memory map.
+const NO_MAP: &str = "cannot start: the loader gave no memory map, so there is no memory to work with (code 4; \
+    docs/troubleshooting.md tells what to try)";
+
 /// A kernel on the machine on which it picks the mode that its number of levels names.
 fn on(levels: u32, name: &'static str, case: &'static str, options: &'static str) -> Row {
     let row = match levels {
@@ -20,6 +24,7 @@ fn on(levels: u32, name: &'static str, case: &'static str, options: &'static str
 
 /// The rows.
 pub fn rows() -> Vec<Row> {
+    let no_screen = |levels, name, case| on(levels, name, case, "").screen("640x480x32");
     let stops = |row: Row, why| row.expect(Expect::Refuses(why));
     vec![
         on(5, "hostile: nothing wrong", "nothing-wrong", "a-word").asks("cmdline", "command line: a-word"),
@@ -77,6 +82,38 @@ pub fn rows() -> Vec<Row> {
         on(2, "hostile: the image counts as reserved", "image-reserved", "").says("of the kernel's image are no RAM"),
         on(4, "hostile: the image counts as reserved, x86_64", "image-reserved", "")
             .says("of the kernel's image are no RAM"),
+        on(5, "hostile: nothing wrong, pixels", "screen-as-it-is", "")
+            .screen("640x480x32")
+            .says("screen: 640 by 480 pixels of 32 bits at 0x"),
+        stops(on(3, "hostile: no memory map, pixels", "screen-and-no-map", ""), NO_MAP)
+            .screen("640x480x16")
+            .says("(code 4; docs/troubleshooting.md tells what to try)"),
+        stops(
+            on(4, "hostile: no memory map, pixels, x86_64", "screen-and-no-map", ""),
+            "cannot start: the loader gave no memory map",
+        )
+        .screen("1024x768x32"),
+        no_screen(2, "hostile: a pitch smaller than a line", "screen-pitch-too-small")
+            .says("is not used: a line takes 2560 bytes, but the next is said to begin after 100"),
+        no_screen(4, "hostile: a screen beyond the physical width", "screen-beyond-phys")
+            .says("is not used: it cannot be mapped: a frame lies beyond the physical address width"),
+        no_screen(2, "hostile: a screen beyond 4 GiB, i686", "screen-beyond-phys")
+            .says("is not used: it cannot be mapped: a frame lies beyond the physical address width"),
+        no_screen(5, "hostile: a screen past the last address", "screen-wraps")
+            .says("is not used: it runs past the last address that there is"),
+        no_screen(3, "hostile: a screen in the image", "screen-in-image").says("is not used: at 0x100000 there is RAM"),
+        no_screen(4, "hostile: a screen in free RAM", "screen-in-ram").says("is not used: at 0x3000000 there is RAM"),
+        no_screen(5, "hostile: a screen of unknown type", "screen-of-unknown-type")
+            .says("tag 8 (framebuffer) is malformed and ignored")
+            .says("screen: none was handed over"),
+        no_screen(3, "hostile: a screen of size 0", "screen-of-size-0")
+            .says("is not used: 0 by 0 pixels are no size of a screen"),
+        no_screen(2, "hostile: a screen of 4 GiB", "screen-of-4-gib")
+            .says("is not used: 4294967295 by 480 pixels are no size of a screen"),
+        no_screen(5, "hostile: 7 bits a pixel", "screen-of-7-bits")
+            .says("is not used: 7 bits a pixel are not 15, 16, 24 or 32"),
+        no_screen(4, "hostile: a palette cut off", "screen-palette-cut")
+            .says("tag 8 (framebuffer) is malformed and ignored"),
         stops(on(2, "hostile: a wrong magic number", "magic-wrong", ""), "not started by a multiboot2 loader"),
         stops(on(5, "hostile: a wrong magic number, x86_64", "magic-wrong", ""), "not started by a multiboot2 loader"),
     ]

@@ -169,13 +169,22 @@ fn run(row: &Row, iso: &Path, folder: &Path) -> Verdict {
         Expect::Refuses(why) => {
             let said = machine.wait_for(why, 0, BOOT)?;
             all_said(row, &said)?;
-            machine.screenshot("screen.png")?;
+            check::refusal(&mut machine, row, why)?;
             Ok("says why not".into())
+        }
+        Expect::RefusesByBlock(why, code) => {
+            machine.wait_for(&format!("{why} (code {code})"), 0, BOOT)?;
+            check::block(&mut machine, code)?;
+            Ok(format!("says why not, and shows {code}"))
         }
         Expect::Faults { has, kinds } => {
             // One machine a fault.
             drop(machine);
             faults::check(row, iso, folder, &has, kinds)
+        }
+        Expect::PanicScreen { mode, kind } => {
+            drop(machine);
+            faults::screen(row, iso, folder, mode, kind)
         }
         Expect::SelfTest => {
             let text = machine.wait_for(" failed\r\n", 0, BOOT)?;
@@ -252,8 +261,9 @@ fn table(rows: &[Row], results: &[Verdict]) -> String {
             (Err(_), _) => "FAILED".to_string(),
             (Ok(_), Expect::Ready { mode, xpa, .. }) => format!("{}, XPA {}", mode.name(), xpa.name()),
             (Ok(what), Expect::Faults { has, .. }) => format!("{}, {what}", has.mode.name()),
+            (Ok(what), Expect::PanicScreen { mode, .. }) => format!("{}, {what}", mode.name()),
             (Ok(_), Expect::SelfTest) => "self-tests pass".to_string(),
-            (Ok(_), Expect::Refuses(why)) => format!("says \"{why}\""),
+            (Ok(_), Expect::Refuses(why) | Expect::RefusesByBlock(why, _)) => format!("says \"{why}\""),
         };
         let kernel = row.kernel.name();
         let _ = writeln!(text, "| {} | `{}` | {} | {firmware} | {kernel} | {verdict} |", row.name, row.cpu, row.memory);

@@ -18,6 +18,12 @@ impl Picture {
         Ok(Self { width, height, pixels: pixels.into() })
     }
 
+    /// Red, green and blue of a pixel.
+    pub fn pixel(&self, x: u32, y: u32) -> [u8; 3] {
+        let at = (y * self.width + x) as usize * 3;
+        [self.pixels[at], self.pixels[at + 1], self.pixels[at + 2]]
+    }
+
     /// How green a pixel is.
     pub fn green(&self, x: u32, y: u32) -> u8 {
         self.pixels[(y * self.width + x) as usize * 3 + 1]

@@ -40,7 +40,10 @@ impl Machine {
         let program = if row.long_mode { "qemu-system-x86_64" } else { "qemu-system-i386" };
         let mut command = Command::new(program);
         command.args(["-cpu", row.cpu, "-m", row.memory, "-display", "none", "-no-reboot", "-serial", "stdio"]);
-        command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-net", "none"]);
+        command.args(["-net", "none"]);
+        if row.leaves() {
+            command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
+        }
         command.arg("-monitor").arg(format!("unix:{},server=on,wait=off", monitor.display()));
         if !row.machine.is_empty() {
             command.args(["-machine", row.machine]);
@@ -101,6 +104,11 @@ impl Machine {
             received = self.received.more.wait_timeout(received, left).map_err(|_| "the reader failed")?.0;
         }
         Ok(received.0.get(from..).unwrap_or_default().into())
+    }
+
+    /// What has come on COM1 behind `from`.
+    pub fn received(&self, from: usize) -> String {
+        self.received.text.lock().ok().and_then(|received| received.0.get(from..).map(String::from)).unwrap_or_default()
     }
 
     /// How much has come on COM1.

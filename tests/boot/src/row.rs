@@ -93,10 +93,14 @@ pub enum Expect {
     Ready { mode: Mode, xpa: Xpa, nx: bool, pa_bits: u32 },
     /// Each of these kinds of failure is reported as it should be on a CPU that has that.
     Faults { has: Has, kinds: &'static [&'static str] },
+    /// A panic of this kind can be read on the screen.
+    PanicScreen { mode: Mode, kind: &'static str },
     /// The self-tests run by themselves, pass, and QEMU is left.
     SelfTest,
-    /// A sentence that says why not.
+    /// A sentence that says why not, on COM1 and on the screen.
     Refuses(&'static str),
+    /// A sentence that says why not on COM1, and a block with its code in the framebuffer.
+    RefusesByBlock(&'static str, usize),
 }
 
 pub fn i686(name: &'static str, cpu: &'static str, memory: &'static str) -> Row {
@@ -213,6 +217,11 @@ impl Row {
         self.expect(Expect::Faults { has, kinds: &faults::OPTIONAL })
     }
 
+    /// A panic of this kind, read on the screen.
+    pub fn panic_screen(self, mode: Mode, kind: &'static str) -> Self {
+        self.expect(Expect::PanicScreen { mode, kind })
+    }
+
     pub fn says(mut self, sentence: &'static str) -> Self {
         self.says.push(sentence);
         self
@@ -221,6 +230,11 @@ impl Row {
     pub fn ram_mib(mut self, least: u64) -> Self {
         self.ram_mib = least;
         self
+    }
+
+    /// Whether the machine has the device through which the kernel leaves QEMU. Without it a panic stays on the screen.
+    pub fn leaves(&self) -> bool {
+        !matches!(self.expect, Expect::PanicScreen { .. })
     }
 
     /// The row's name as a file name.

@@ -87,6 +87,16 @@ fn machines() -> Vec<Row> {
             .expect(Expect::Refuses("this CPU has no long mode; boot the i686 kernel")),
         x86_64("8 MiB", "max", "8M").expect(Expect::Refuses("Strata needs 16 MiB of RAM")),
         i686("8 MiB on a 486", "486", "8M").expect(Expect::Refuses("Strata needs 16 MiB of RAM")),
+        x86_64("no long mode, pixels", "pentium3", "64M")
+            .on32()
+            .screen("800x600x16")
+            .expect(Expect::RefusesByBlock("this CPU has no long mode; boot the i686 kernel", 3)),
+        x86_64("8 MiB, pixels", "max", "8M")
+            .screen("1024x768x32")
+            .expect(Expect::Refuses("Strata needs 16 MiB of RAM")),
+        i686("8 MiB on a 486, pixels", "486", "8M")
+            .screen("640x480x16")
+            .expect(Expect::Refuses("Strata needs 16 MiB of RAM")),
         // The prompt, key by key and pasted to.
         i686("the prompt, 486", "486", "64M").prompt().ready(Pml2, Unsupported, false, 32),
         x86_64("the prompt, max", "max", "64M").prompt().ready(Pml5, On, true, 40),
@@ -102,6 +112,27 @@ fn machines() -> Vec<Row> {
         i686("faults, coreduo", "coreduo", "64M").faults(has(Pml3, true, true, true)),
         x86_64("faults, qemu64", "qemu64", "64M").faults(has(Pml4, true, true, true)),
         x86_64("faults, max", "max", "64M").faults(has(Pml5, true, true, true)),
+        // The panic screen: on the card's text and on pixels, in each mode. A stack's overflow has more callers than room.
+        i686("panic screen, text, 486", "486", "64M").options("a-word").panic_screen(Pml2, "stack"),
+        i686("panic screen, text, pentium3", "pentium3", "64M").options("a-word").panic_screen(Pml3, "text"),
+        x86_64("panic screen, text, qemu64", "qemu64", "64M").options("a-word").panic_screen(Pml4, "stack"),
+        x86_64("panic screen, text, max", "max", "64M").options("a-word").panic_screen(Pml5, "text"),
+        i686("panic screen, pixels, 486", "486", "64M")
+            .options("a-word")
+            .screen("640x480x16")
+            .panic_screen(Pml2, "null"),
+        i686("panic screen, pixels, pentium3", "pentium3", "64M")
+            .options("a-word")
+            .screen("640x480x24")
+            .panic_screen(Pml3, "stack"),
+        x86_64("panic screen, pixels, qemu64", "qemu64", "64M")
+            .options("a-word")
+            .screen("640x480x32")
+            .panic_screen(Pml4, "null"),
+        x86_64("panic screen, pixels, max", "max", "64M")
+            .options("a-word")
+            .screen("1280x1024x32")
+            .panic_screen(Pml5, "stack"),
         // The same image as a stick, a disk and a disc behind the controllers of real machines, by each firmware.
         x86_64("BIOS, USB stick on xHCI", "max", "256M").medium(UsbXhci).ready(Pml5, On, true, 40),
         i686("BIOS, USB stick on EHCI", "pentium3", "256M").medium(UsbEhci).ready(Pml3, On, false, 36),

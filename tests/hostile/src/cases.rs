@@ -4,7 +4,7 @@
 
 use crate::MAGIC;
 use crate::block::Block;
-use crate::given::{Area, Given};
+use crate::given::{Area, Given, SCREEN};
 
 /// Builds the boot information; returns the magic number to hand over with it.
 type Build = fn(&mut Block, &Given) -> u32;
@@ -17,7 +17,7 @@ const RESERVED: u32 = 2;
 const BAD: u32 = 5;
 
 /// All cases.
-pub const CASES: [(&str, Build); 27] = [
+pub const CASES: [(&str, Build); 39] = [
     ("nothing-wrong", |block, given| start(block, given).sections(given.kernel, 0).done()),
     ("tag-cut", |block, given| {
         start(block, given).tag_of_size(9, 4096, &[0; 24]).without_end();
@@ -102,6 +102,43 @@ pub const CASES: [(&str, Build); 27] = [
         MAGIC
     }),
     ("image-reserved", |block, given| with(block, given, [Area(MIB, MIB / 2, RESERVED)].into_iter())),
+    ("screen-as-it-is", |block, given| screen(block, given, |_| ())),
+    ("screen-and-no-map", |block, given| {
+        block.command_line(given.words().1).tag(8, given.screen());
+        block.done()
+    }),
+    ("screen-pitch-too-small", |block, given| screen(block, given, |tag| put(tag, PITCH, 100))),
+    ("screen-beyond-phys", |block, given| screen(block, given, |tag| put(tag, ADDRESS + 4, 1 << 20))),
+    ("screen-wraps", |block, given| {
+        screen(block, given, |tag| {
+            put(tag, ADDRESS, 0xFFFF_F000);
+            put(tag, ADDRESS + 4, u32::MAX);
+        })
+    }),
+    ("screen-in-image", |block, given| screen(block, given, |tag| put(tag, ADDRESS, MIB as u32))),
+    ("screen-in-ram", |block, given| screen(block, given, |tag| put(tag, ADDRESS, 48 * MIB as u32))),
+    ("screen-of-unknown-type", |block, given| screen(block, given, |tag| tag[TYPE] = 77)),
+    ("screen-of-size-0", |block, given| {
+        screen(block, given, |tag| {
+            put(tag, WIDTH, 0);
+            put(tag, HEIGHT, 0);
+        })
+    }),
+    ("screen-of-4-gib", |block, given| {
+        screen(block, given, |tag| {
+            put(tag, WIDTH, u32::MAX);
+            put(tag, PITCH, u32::MAX);
+        })
+    }),
+    ("screen-of-7-bits", |block, given| screen(block, given, |tag| tag[DEPTH] = 7)),
+    ("screen-palette-cut", |block, given| {
+        screen(block, given, |tag| {
+            tag[DEPTH] = 8;
+            tag[TYPE] = 0;
+            // Of so many colours.
+            put(tag, COLORS, 256);
+        })
+    }),
     ("magic-wrong", |block, given| {
         start(block, given).end();
         // That of the multiboot before.
@@ -116,6 +153,27 @@ fn areas(given: &Given) -> impl Iterator<Item = Area> {
 /// What comes first and is as it should be.
 fn start<'a>(block: &'a mut Block, given: &Given) -> &'a mut Block {
     block.command_line(given.words().1).loader().memory_map(areas(given))
+}
+
+/// Where the fields of the framebuffer's tag are, behind its header (Multiboot2 Specification 2.0, 3.6.12).
+const ADDRESS: usize = 0;
+const PITCH: usize = 8;
+const WIDTH: usize = 12;
+const HEIGHT: usize = 16;
+const DEPTH: usize = 20;
+const TYPE: usize = 21;
+const COLORS: usize = 24;
+
+fn put(tag: &mut [u8], at: usize, value: u32) {
+    tag[at..at + 4].copy_from_slice(&value.to_le_bytes());
+}
+
+/// All is as it should be but for the framebuffer, which GRUB has described and `spoil` spoils.
+fn screen(block: &mut Block, given: &Given, spoil: fn(&mut [u8])) -> u32 {
+    let mut tag = [0; SCREEN];
+    tag.copy_from_slice(given.screen());
+    spoil(&mut tag);
+    start(block, given).tag(8, &tag).done()
 }
 
 /// All is as it should be but for `more` areas of memory.

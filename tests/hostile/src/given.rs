@@ -11,6 +11,9 @@ const AREAS: usize = 64;
 /// Bytes of the longest command line.
 const LONGEST: usize = 256;
 
+/// Bytes of the framebuffer's description with a place for each colour, without the tag's header.
+pub const SCREEN: usize = 30;
+
 /// A part of memory: where it begins, how many bytes it has, and its type (Multiboot2 Specification 2.0, 3.6.8).
 #[derive(Clone, Copy)]
 pub struct Area(pub u64, pub u64, pub u32);
@@ -21,6 +24,7 @@ pub struct Given {
     count: usize,
     text: [u8; LONGEST],
     length: usize,
+    screen: [u8; SCREEN],
     /// The kernel's file.
     pub kernel: &'static [u8],
 }
@@ -31,8 +35,14 @@ impl Given {
     /// # Safety
     /// `info` is boot information as GRUB writes it. Called once.
     pub unsafe fn read(info: *const u8) -> Option<&'static Self> {
-        static mut GIVEN: Given =
-            Given { areas: [Area(0, 0, 0); AREAS], count: 0, text: [0; LONGEST], length: 0, kernel: &[] };
+        static mut GIVEN: Given = Given {
+            areas: [Area(0, 0, 0); AREAS],
+            count: 0,
+            text: [0; LONGEST],
+            length: 0,
+            screen: [0; SCREEN],
+            kernel: &[],
+        };
         static mut KERNEL: [u8; LARGEST] = [0; LARGEST];
         let (given, room) = (&raw mut GIVEN, &raw mut KERNEL);
         // SAFETY: by this function's contract it is called once, so these are the only references.
@@ -60,6 +70,7 @@ impl Given {
             at += size.next_multiple_of(8);
         }
         given.keep_areas(bytes)?;
+        given.keep_screen(bytes);
         (given.length > 0 && !given.kernel.is_empty()).then_some(given)
     }
 
@@ -68,11 +79,21 @@ impl Given {
         self.text[..self.length].copy_from_slice(&text[..self.length]);
     }
 
-    fn keep_areas(&mut self, bytes: &[u8]) -> Option<()> {
-        let mut at = 8;
-        while word(bytes, at)? != 6 {
-            at += (word(bytes, at + 4)? as usize).next_multiple_of(8);
+    /// Without one, zeros are kept: then there is nothing to spoil.
+    fn keep_screen(&mut self, bytes: &[u8]) {
+        let found = find(bytes, 8).and_then(|at| bytes.get(at + 8..at + 8 + SCREEN));
+        if let Some(screen) = found {
+            self.screen.copy_from_slice(screen);
         }
+    }
+
+    /// The description of the framebuffer.
+    pub fn screen(&self) -> &[u8; SCREEN] {
+        &self.screen
+    }
+
+    fn keep_areas(&mut self, bytes: &[u8]) -> Option<()> {
+        let at = find(bytes, 6)?;
         let (length, size) = (word(bytes, at + 4)? as usize, word(bytes, at + 8)? as usize);
         for entry in bytes.get(at + 16..at + length)?.chunks(size) {
             *self.areas.get_mut(self.count)? = Area(long(entry, 0)?, long(entry, 8)?, word(entry, 16)?);
@@ -91,6 +112,15 @@ impl Given {
         let text = core::str::from_utf8(&self.text[..self.length]).unwrap_or_default();
         text.split_once(' ').unwrap_or((text, ""))
     }
+}
+
+/// Where the first tag of type `kind` is.
+fn find(bytes: &[u8], kind: u32) -> Option<usize> {
+    let mut at = 8;
+    while word(bytes, at)? != kind {
+        at += (word(bytes, at + 4)? as usize).next_multiple_of(8);
+    }
+    Some(at)
 }
 
 /// The little-endian word at `at`.

@@ -23,10 +23,13 @@ use given::Given;
 pub const MAGIC: u32 = 0x36D7_6289;
 
 global_asm!(
-    // The header (3.1.1): its length is 24 bytes, and all of it sums up to 0.
+    // The header (3.1.1): its length is 48 bytes, and all of it sums up to 0. Its tags: a screen of any kind may be handed
+    // over, and the end.
     ".section .header, \"a\", @progbits",
     ".balign 8",
-    ".long 0xE85250D6, 0, 24, 0x100000000 - (0xE85250D6 + 24)",
+    ".long 0xE85250D6, 0, 48, 0x100000000 - (0xE85250D6 + 48)",
+    ".short 5, 1",
+    ".long 20, 0, 0, 0, 0",
     ".short 0, 0",
     ".long 8",
     ".section .text.start, \"ax\", @progbits",
