@@ -13,7 +13,7 @@ use spin::Mutex;
 use x86::io::{inb, outb};
 
 use crate::ring::Ring;
-use crate::{interrupts, pic};
+use crate::{interrupts, pic, preempt};
 
 /// The controller's data port, and the port of its status (read) and its commands (written).
 const DATA: u16 = 0x60;
@@ -135,6 +135,7 @@ pub fn read() -> Option<u8> {
 /// What the controller's interrupt asks for.
 pub(crate) fn interrupt() {
     with(Keyboard::fetch);
+    preempt::input();
 }
 
 fn with<R>(work: impl FnOnce(&mut Keyboard) -> R) -> R {

@@ -19,10 +19,12 @@
 //! - [`mode`]: the live mode, and the lift into the other;
 //! - [`tlb`]: forgetting translations;
 //! - [`interrupts`], [`pic`], [`timer`]: on, off, waiting, which devices may interrupt, and a heartbeat;
+//! - [`context`], [`preempt`]: threads: leaving one for another, and whether this CPU may;
 //! - [`power`]: restart and power off;
 //! - [`fault`]: exceptions on purpose; [`probe`]: accesses that may end in one, and go on.
 #![no_std]
 
+pub mod context;
 pub mod cpu;
 mod cpuid;
 pub mod fault;
@@ -33,6 +35,7 @@ mod nmi;
 pub mod percpu;
 pub mod pic;
 pub mod power;
+pub mod preempt;
 pub mod probe;
 pub mod receive;
 mod registers;

@@ -14,7 +14,7 @@ use x86::io::{inb, outb};
 
 use crate::ring::Ring;
 use crate::serial::COM1;
-use crate::{interrupts, pic};
+use crate::{interrupts, pic, preempt};
 
 /// How many bytes are kept: as many as come in a second and a half.
 const ROOM: usize = 16 * 1024;
@@ -104,6 +104,7 @@ pub(crate) fn note(status: u8) {
 /// What the chip's interrupt asks for.
 pub(crate) fn interrupt() {
     with(Receiver::fetch);
+    preempt::input();
 }
 
 fn with<R>(work: impl FnOnce(&mut Receiver) -> R) -> R {

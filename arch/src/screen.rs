@@ -3,8 +3,9 @@
 //! What is on it is kept by the crate [`screen`](::screen), which also decides what has to be drawn. Here are the memory
 //! that it draws to and the lock around it.
 
+use sched::Lock;
+use sched::lock::Guard;
 use screen::{Cell, Display, Geometry, Letters, Pixels, Screen, Surface, Unusable};
-use spin::{Mutex, MutexGuard};
 use x86::io::outb;
 
 /// Where the card's text memory lies.
@@ -16,10 +17,7 @@ pub const TEXT_BYTES: u64 = 32 << 10;
 /// The CRT controller's index port; its data port is the next.
 const CRTC: u16 = 0x3D4;
 
-/// How often the screen is tried for while somebody else has it.
-const TRIES: u32 = 1 << 20;
-
-static SCREEN: Mutex<Screen<Glass>> = Mutex::new(Screen::new());
+static SCREEN: Lock<Screen<Glass>> = Lock::new(Screen::new());
 
 /// What the screen is made of.
 #[allow(clippy::large_enum_variant, reason = "there is one, and a panic must not need a heap")]
@@ -142,12 +140,13 @@ pub fn end_page() -> bool {
 /// Whoever had it must not go on.
 pub unsafe fn seize() {
     // SAFETY: the caller's promise: the guard that exists is never used again.
-    unsafe { SCREEN.force_unlock() };
+    unsafe { SCREEN.raw().force_unlock() };
+    SCREEN.disown();
 }
 
-/// The screen, unless somebody who may never go on has it.
-fn lock() -> Option<MutexGuard<'static, Screen<Glass>>> {
-    (0..TRIES).find_map(|_| SCREEN.try_lock())
+/// The screen, unless somebody on this CPU has it: he will not go on before this does.
+fn lock() -> Option<Guard<'static, Screen<Glass>>> {
+    SCREEN.lock_unless_held_here()
 }
 
 /// Puts the card's blinking cursor on the letter with this number.

@@ -4,7 +4,8 @@
 //! stuck, or a port with something else behind it, never does; so while the port is set up, what lies below the
 //! driver counts, and says "ready" itself when its patience is over. The loopback test then finds out.
 
-use spin::{Mutex, MutexGuard};
+use sched::Lock;
+use sched::lock::Guard;
 use uart_16550::backend::Backend;
 use uart_16550::spec::registers::FifoTriggerLevel;
 use uart_16550::{BaudRate, Config, Uart16550};
@@ -27,9 +28,6 @@ const PATIENCE: u32 = 1 << 20;
 /// How often it is read in vain before a chip that worked counts as stuck. That is seconds: an emulator holds bytes
 /// back while nobody reads them at the other end, and whoever reads slowly shall not lose any.
 const LONG_PATIENCE: u32 = 1 << 24;
-
-/// How often the port is tried for while somebody else has it.
-const TRIES: u32 = 1 << 20;
 
 /// COM1's eight I/O ports.
 struct Ports {
@@ -67,7 +65,7 @@ struct Port {
     stuck: bool,
 }
 
-static PORT: Mutex<Option<Port>> = Mutex::new(None);
+static PORT: Lock<Option<Port>> = Lock::new(None);
 
 /// Sets COM1 up and tells whether there is one: it keeps what is written to its scratch register, and in loopback
 /// it receives what it sends. Until then, and if there is none, the other functions do nothing.
@@ -109,12 +107,13 @@ pub fn write(bytes: &[u8]) {
 /// Whoever had it must not go on.
 pub unsafe fn seize() {
     // SAFETY: the caller's promise: the guard that exists is never used again.
-    unsafe { PORT.force_unlock() };
+    unsafe { PORT.raw().force_unlock() };
+    PORT.disown();
 }
 
-/// The port, unless somebody who may never go on has it.
-fn lock() -> Option<MutexGuard<'static, Option<Port>>> {
-    (0..TRIES).find_map(|_| PORT.try_lock())
+/// The port, unless somebody on this CPU has it: he will not go on before this does.
+fn lock() -> Option<Guard<'static, Option<Port>>> {
+    PORT.lock_unless_held_here()
 }
 
 impl Port {

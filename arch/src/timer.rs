@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use x86::io::outb;
 
-use crate::pic;
+use crate::{pic, preempt};
 
 /// The ports of counter 0 and of the control word.
 const COUNTER: u16 = 0x40;
@@ -41,4 +41,5 @@ pub fn beats() -> bool {
 /// What the timer's interrupt asks for.
 pub(crate) fn interrupt() {
     BEATS.store(true, Ordering::Relaxed);
+    preempt::tick();
 }

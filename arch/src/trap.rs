@@ -14,6 +14,9 @@
 //! Double fault, NMI and machine check do have stacks of their own ([`OWN_STACK`]), because they come whatever the
 //! current stack is worth: by the interrupt stack table on x86_64, by task gates on i686. None of the three goes on, so that
 //! their stacks are never begun anew either.
+//!
+//! On the way out of a device's interrupt the CPU may leave the interrupted thread for another ([`preempt`]): what is left to be done
+//! of the interrupt lies on that thread's stack, and is done when the thread runs again.
 
 use core::fmt::{self, Write};
 use core::mem;
@@ -22,7 +25,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 pub use crate::machine::frame::Frame;
 
-use crate::{interrupts, keyboard, pic, probe, receive, screen, serial, timer};
+use crate::{interrupts, keyboard, pic, preempt, probe, receive, screen, serial, timer};
 
 /// The vectors that the architecture has kept for exceptions.
 const EXCEPTIONS: u8 = 32;
@@ -116,6 +119,7 @@ pub(crate) fn dispatch(frame: &mut Frame) {
             }
         }
         pic::acknowledge(vector);
+        preempt::leave();
         return;
     }
     if probe::caught(frame) {

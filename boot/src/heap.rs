@@ -1,18 +1,18 @@
 //! The byte heap of the kernel: [`heap::Heap`] over the frames that the window shows, behind a lock.
 //!
-//! The lock is a plain spin lock: what runs in an interrupt must not ask for bytes.
+//! What runs in an interrupt must not ask for bytes: the lock is one for threads.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{NonNull, null_mut};
 
 use heap::{Heap, Source};
 use mm::OwnedFrames;
-use spin::Mutex;
+use sched::Lock;
 
 use crate::memory;
 
 #[global_allocator]
-static HEAP: Locked = Locked(Mutex::new(Heap::new(Window)));
+static HEAP: Locked = Locked(Lock::new(Heap::new(Window)));
 
 /// Bytes in use, and bytes the heap has.
 pub fn usage() -> (usize, usize) {
@@ -20,7 +20,7 @@ pub fn usage() -> (usize, usize) {
     (heap.used(), heap.total())
 }
 
-struct Locked(Mutex<Heap<Window>>);
+struct Locked(Lock<Heap<Window>>);
 
 // SAFETY: the heap keeps what the trait asks for, and the lock is held for the whole of each call.
 unsafe impl GlobalAlloc for Locked {
@@ -54,22 +54,23 @@ unsafe impl GlobalAlloc for Locked {
 /// The frames in the window, so that no table has to change. On x86_64 the window moves when the mode does, and what the
 /// heap gave out is then out of reach until the first mode is back: nothing may be allocated or freed in between.
 ///
-/// While the frames are locked nothing is taken or given: whoever has them may be the one who asks for bytes now, and
-/// waiting for them would never end.
+/// While whoever asks for bytes has the frames locked himself nothing is taken or given: waiting for them would never end.
 struct Window;
 
 // SAFETY: blocks of frames are nobody else's from `take` to `put`, lie at multiples of their size, physically and so in
 // the aperture, and stay mapped.
 unsafe impl Source for Window {
     fn take(&mut self, order: u8) -> Option<NonNull<u8>> {
-        let mut memory = memory::installed()?.try_lock()?;
+        let mut memory = memory::installed()?.lock_unless_held_here()?;
         let below = memory.window.frames().end();
         let owned = memory.take(order, below).ok()?;
         NonNull::new(memory.window.at(owned.run().first))
     }
 
     unsafe fn give(&mut self, block: NonNull<u8>, order: u8) -> bool {
-        let Some(mut memory) = memory::installed().and_then(|memory| memory.try_lock()) else { return false };
+        let Some(mut memory) = memory::installed().and_then(|memory| memory.lock_unless_held_here()) else {
+            return false;
+        };
         let first = memory.window.frame_at(block.as_ptr());
         // SAFETY: `take` let go of an owner of these frames, and by the trait's contract nobody uses them.
         memory.put(unsafe { OwnedFrames::again(first, order) });

@@ -23,7 +23,7 @@ mod stub;
 mod symbols;
 
 use arch::keyboard::Found;
-use arch::{cpu, descriptors, keyboard, mode, screen, serial};
+use arch::{cpu, descriptors, keyboard, mode, preempt, screen, serial};
 use boot::{BootInfo, Extent, Options};
 use kernel::{BootFacts, Machine};
 use log::{debug, error, info, warn};
@@ -52,6 +52,7 @@ static BOOT_INFO: Once<BootInfo<'static>> = Once::new();
 /// Called once, by the stub, with the copy of the boot information and the size that it says it has.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn boot_main(_magic: u32, info: *mut u8, info_bytes: usize) -> ! {
+    preempt::prepare();
     serial::init();
     // SAFETY: by this function's contract nobody else has the copy.
     let bytes = unsafe { core::slice::from_raw_parts_mut(info, stub::INFO_ROOM) };

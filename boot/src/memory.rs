@@ -4,6 +4,7 @@ use core::fmt;
 
 use mm::frames::Boundary;
 use mm::{Frame, FrameError, FrameRun, Frames, Kind, Layout, Memory, MemoryMap, PAGE_SIZE, PhysAddr, Region, Window};
+use sched::Lock;
 use spin::{Mutex, MutexGuard, Once};
 
 /// Strata asks for 16 MiB. Of so much, firmware and the holes below 1 MiB take their share, so this counts as 16.
@@ -16,7 +17,7 @@ const REGIONS: usize = 4096;
 const DMA_END: Frame = Frame(16 << 8);
 const DMA32_END: Frame = Frame(4 << 18);
 
-static MEMORY: Once<Mutex<Memory>> = Once::new();
+static MEMORY: Once<Lock<Memory>> = Once::new();
 
 /// Why there is no memory to work with.
 #[derive(Clone, Copy, Debug)]
@@ -106,11 +107,11 @@ fn highest(map: &MemoryMap, pages: u64, end: Frame) -> Option<Frame> {
 }
 
 /// The memory of the running kernel, once it has one.
-pub fn installed() -> Option<&'static Mutex<Memory>> {
+pub fn installed() -> Option<&'static Lock<Memory>> {
     MEMORY.get()
 }
 
 /// Hands the memory over for the rest of the kernel's life.
-pub fn install(memory: Memory) -> &'static Mutex<Memory> {
-    MEMORY.call_once(|| Mutex::new(memory))
+pub fn install(memory: Memory) -> &'static Lock<Memory> {
+    MEMORY.call_once(|| Lock::new(memory))
 }

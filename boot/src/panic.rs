@@ -149,7 +149,8 @@ fn walk(out: &mut Consoles, address: VirtAddr) -> fmt::Result {
     let memory = memory.try_lock().unwrap_or_else(|| {
         // SAFETY: whoever holds the lock is not coming back (see `report`). What it guards may be half changed; the
         // walk reads entries through the window and depends on nothing else.
-        unsafe { memory.force_unlock() };
+        unsafe { memory.raw().force_unlock() };
+        memory.disown();
         memory.lock()
     });
     let routines = live();

@@ -1,7 +1,7 @@
 //! Everything that the kernel was handed when it started.
 
 use mm::{Features, KernelMap, Memory, MemoryMap, Selection};
-use spin::Mutex;
+use sched::Lock;
 
 use crate::Platform;
 
@@ -10,8 +10,8 @@ pub struct Machine {
     /// What is below.
     pub platform: &'static dyn Platform,
     /// Physical memory. The heap grows out of it too, so it is not locked across anything that allocates bytes:
-    /// the heap would not wait for it but fail.
-    pub memory: &'static Mutex<Memory>,
+    /// the heap would not wait for it but fail. Whoever has it keeps his CPU, and does not sleep.
+    pub memory: &'static Lock<Memory>,
     /// The live tables.
     pub map: KernelMap,
     /// The mode that was chosen, and why.

@@ -32,6 +32,8 @@
 #![cfg_attr(not(any(test, loom)), no_std)]
 #![forbid(unsafe_code)]
 
+#[cfg(not(loom))]
+pub mod lock;
 mod queue;
 mod report;
 mod scheduler;
@@ -39,6 +41,8 @@ mod sleepers;
 mod sync;
 mod thread;
 
+#[cfg(not(loom))]
+pub use lock::Lock;
 pub use report::{Report, State};
 pub use scheduler::{Blocked, Scheduler, Switch};
 pub use thread::{Priority, ThreadId};

@@ -9,7 +9,8 @@ use core::fmt::{self, Write};
 
 pub use log::Level;
 use log::{LevelFilter, Log, Metadata, Record};
-use spin::{Mutex, Once};
+use sched::Lock;
+use spin::Once;
 
 use crate::Platform;
 use crate::console::Console;
@@ -25,7 +26,7 @@ const SHOWN: Level = Level::Info;
 pub const LEVELS: [(&str, Level); 4] =
     [("error", Level::Error), ("warn", Level::Warn), ("info", Level::Info), ("debug", Level::Debug)];
 
-static LINES: Mutex<Ring<KEPT>> = Mutex::new(Ring::new());
+static LINES: Lock<Ring<KEPT>> = Lock::new(Ring::new());
 
 struct Lines(&'static dyn Platform);
 
@@ -35,8 +36,8 @@ impl Log for Lines {
     }
 
     fn log(&self, record: &Record) {
-        // Whoever logs while the lines are being looked at is not kept waiting: he may be the one who looks.
-        if let Some(mut lines) = LINES.try_lock() {
+        // Whoever logs while he looks at the lines himself is not kept waiting: he would wait for ever.
+        if let Some(mut lines) = LINES.lock_unless_held_here() {
             lines.add(record.level(), *record.args());
         }
         if record.level() > SHOWN {

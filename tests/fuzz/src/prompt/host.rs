@@ -52,7 +52,7 @@ const HARMLESS: [&str; 13] = [
 /// Physical memory and what is known of it. The kernel is lent all of it for ever, and has it until it has ended.
 pub struct Board {
     _arena: Arena,
-    memory: *mut spin::Mutex<Memory>,
+    memory: *mut sched::Lock<Memory>,
     metadata: *mut [u64],
     regions: *mut [Region],
     /// Frames that are free when the kernel starts.
@@ -82,7 +82,7 @@ impl Board {
         let mut memory_map = MemoryMap::new(unsafe { &mut *regions });
         memory_map.insert(RAM.first.start(), RAM.count * PAGE_SIZE, Kind::Usable);
         memory_map.reserve(RAM.first.start(), FREE.first.start(), Kind::Image);
-        let memory = Box::into_raw(Box::new(spin::Mutex::new(memory)));
+        let memory = Box::into_raw(Box::new(sched::Lock::new(memory)));
         let machine = Machine {
             platform: &*HOST,
             // SAFETY: the box lives as long as the board.

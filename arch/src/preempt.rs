@@ -1,0 +1,85 @@
+//! Whether this CPU may leave the thread that it runs, and who decides which is next.
+//!
+//! Each CPU counts for how many reasons it must not: the locks that its thread holds ([`sched::lock`]). While the count is not 0
+//! the timer's tick only makes a note that another thread should run; whoever lowers the count to 0 follows it up. An interrupt
+//! handler runs with interrupts off, and the CPU is left on its way out, when what it took is given back.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use sched::lock;
+use spin::Once;
+
+use crate::{interrupts, percpu};
+
+/// Who is told of what interrupts say, always with interrupts off.
+#[derive(Clone, Copy, Debug)]
+pub struct Hooks {
+    /// The timer of this CPU has interrupted.
+    pub tick: fn(),
+    /// Something was typed.
+    pub input: fn(),
+    /// This CPU may be left, if another thread should run.
+    pub leave: fn(),
+}
+
+static HOOKS: Once<Hooks> = Once::new();
+
+/// Each written by its CPU alone, with interrupts off.
+static COUNTS: [AtomicU32; percpu::MAX] = [const { AtomicU32::new(0) }; percpu::MAX];
+
+/// Has locks keep their CPU from here on.
+pub fn prepare() {
+    lock::install(lock::Hooks { cpu: percpu::index, raise, lower, held });
+}
+
+/// Has `hooks` told from here on.
+pub fn install(hooks: Hooks) {
+    HOOKS.call_once(|| hooks);
+}
+
+fn raise() {
+    interrupts::without(|| {
+        let count = &COUNTS[percpu::index()];
+        count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    });
+}
+
+fn lower() {
+    let on = interrupts::enabled();
+    interrupts::without(|| {
+        let count = &COUNTS[percpu::index()];
+        count.store(count.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+        // Where they were off somebody relies on staying; an interrupt handler leaves on its way out.
+        if on {
+            leave();
+        }
+    });
+}
+
+/// How many reasons there are to stay.
+fn held() -> usize {
+    interrupts::without(|| COUNTS[percpu::index()].load(Ordering::Relaxed) as usize)
+}
+
+/// Leaves this CPU if that is due and allowed. With interrupts off.
+pub(crate) fn leave() {
+    if COUNTS[percpu::index()].load(Ordering::Relaxed) == 0
+        && let Some(hooks) = HOOKS.get()
+    {
+        (hooks.leave)();
+    }
+}
+
+/// Tells of a tick of this CPU's timer. With interrupts off.
+pub(crate) fn tick() {
+    if let Some(hooks) = HOOKS.get() {
+        (hooks.tick)();
+    }
+}
+
+/// Tells that something was typed. With interrupts off.
+pub(crate) fn input() {
+    if let Some(hooks) = HOOKS.get() {
+        (hooks.input)();
+    }
+}
