@@ -29,6 +29,14 @@ pub struct Description {
     pub features: [(&'static str, bool); 18],
 }
 
+/// The time-stamp counter; `None` on a CPU without one. It is read while instructions before it may still be under way.
+pub fn cycles() -> Option<u64> {
+    static HAS_TSC: Once<bool> = Once::new();
+    let has = *HAS_TSC.call_once(|| describe().features.contains(&("tsc", true)));
+    // SAFETY: CPUID offers the instruction, and CR4.TSD, which would keep it from ring 3, means nothing in ring 0.
+    has.then(|| unsafe { x86::time::rdtsc() })
+}
+
 /// The features that concern paging. Without CPUID there are none, and physical addresses have 32 bits.
 pub fn features() -> Features {
     let Some(cpuid) = cpuid::read() else { return Features { phys_bits: 32, ..Features::default() } };

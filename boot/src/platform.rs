@@ -60,6 +60,10 @@ impl Platform for Pc {
         }
     }
 
+    fn cycles(&self) -> Option<u64> {
+        cpu::cycles()
+    }
+
     fn heap(&self) -> (usize, usize) {
         heap::usage()
     }

@@ -16,10 +16,12 @@ extern crate alloc;
 
 mod atlas;
 mod audit;
+mod bench;
 mod console;
 mod fault;
 pub mod log;
 mod machine;
+mod modes;
 mod pager;
 mod peek;
 mod platform;

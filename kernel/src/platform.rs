@@ -30,6 +30,9 @@ pub trait Platform: Sync {
     /// What CPUID says.
     fn cpu(&self) -> CpuFacts;
 
+    /// The time-stamp counter: cycles of the CPU's, or of a clock that is about as fast. `None` on a CPU without one.
+    fn cycles(&self) -> Option<u64>;
+
     /// The byte heap: bytes in use, and bytes it has.
     fn heap(&self) -> (usize, usize);
 

@@ -31,7 +31,7 @@
 //! may do it. Physical addresses are `u64` everywhere: PAE exists.
 //!
 //! Unsafe code stands where memory is touched and nowhere else: `entry` (a word), `window` (a frame's address),
-//! `walk` (a table), `chain` and `trees` (lists inside frames), `memory` (zeroing), `kernel_map` (looking through the
+//! `walk` (a table), `chain` and `trees` (lists inside frames), `shares` (counts inside frames), `memory` (zeroing), `kernel_map` (looking through the
 //! live tables).
 #![cfg_attr(not(test), no_std)]
 
@@ -59,6 +59,7 @@ mod plant;
 pub mod reserved;
 mod routines;
 mod select;
+mod shares;
 mod stale;
 mod trees;
 mod trial;
@@ -91,6 +92,7 @@ pub use routines::amd64;
 pub use routines::i686;
 pub use routines::{Holes, ListRequest, MapRequest, Mapping, PagingRoutines, Report, Seen, Step};
 pub use select::{Family, Options, Paging, Reason, Selection, Xpa, select};
+pub use shares::ShareError;
 pub use stale::{Mmu, Stale};
 pub use trial::Trial;
 pub use walk::RawEntry;

@@ -1,6 +1,7 @@
 //! Physical memory as the page tables need it: where frames can be reached, and which are free.
 
 use crate::frames::{FrameCache, Purpose};
+use crate::shares::Shares;
 use crate::{Frame, FrameError, Frames, MapError, PAGE_SIZE, Window};
 
 /// The first frame above 4 GiB.
@@ -14,6 +15,8 @@ pub struct Memory {
     pub frames: Frames,
     /// What single frames are dealt from. One, because one CPU changes page tables.
     cache: FrameCache,
+    /// Which frames have more than one owner.
+    pub(crate) shares: Shares,
     #[cfg(feature = "inject")]
     pub(crate) injector: crate::inject::Injector,
 }
@@ -26,6 +29,7 @@ impl Memory {
             window,
             frames,
             cache,
+            shares: Shares::NONE,
             #[cfg(feature = "inject")]
             injector: crate::inject::Injector::new(),
         }
@@ -39,6 +43,11 @@ impl Memory {
     /// How many of them the cache holds.
     pub fn cached_frames(&self) -> u64 {
         self.cache.frames()
+    }
+
+    /// Whether `frame` is one of those.
+    pub fn is_cached(&self, frame: Frame) -> bool {
+        self.cache.holds(frame)
     }
 
     /// Takes a block. Single frames are dealt from the cache: those that may lie anywhere apart from those that may

@@ -2,11 +2,11 @@
 
 use core::fmt::{self, Write};
 
-use mm::VirtAddr;
+use mm::{PhysAddr, VirtAddr};
 
 use super::{usage, words};
 use crate::console::Console;
-use crate::{Machine, atlas, audit, fault, log, peek, power, selftest, show};
+use crate::{Machine, atlas, audit, bench, fault, log, peek, power, selftest, show};
 
 /// One command.
 struct Command {
@@ -33,7 +33,7 @@ enum Choices {
     Words(&'static [&'static [&'static str]]),
 }
 
-const COMMANDS: [Command; 17] = [
+const COMMANDS: [Command; 19] = [
     Command {
         name: "help",
         arguments: "[COMMAND]",
@@ -72,7 +72,7 @@ const COMMANDS: [Command; 17] = [
     Command {
         name: "mem",
         arguments: "",
-        does: "Shows the memory map, the zones and their free blocks by order, and the heap.",
+        does: "Shows the memory map, free blocks by zone and order, and what memory is used for.",
         example: (
             "mem",
             "memory map:\n\
@@ -82,6 +82,20 @@ const COMMANDS: [Command; 17] = [
         ),
         choices: Choices::Anything,
         run: |console, machine, _| show::mem(console, machine),
+    },
+    Command {
+        name: "frame",
+        arguments: "ADDR [share|unshare]",
+        does: "Shows what the frame at ADDR is; with a second word, counts an owner more or less.",
+        example: (
+            "frame 0x2000000",
+            "frame 0x2000 (0x2000000-0x2000fff): usable\n\
+             \x20 free, part of a block of order 12 from frame 0x2000 on, in zone low\n\
+             \x20 no owner\n\
+             \x20 in the aperture at 0xc2000000",
+        ),
+        choices: Choices::Words(&[&[], &[SHARE, UNSHARE]]),
+        run: show_frame,
     },
     Command {
         name: "maps",
@@ -128,6 +142,19 @@ const COMMANDS: [Command; 17] = [
         example: ("audit", "audit: 1141 entries, 13 tables, 0 findings"),
         choices: Choices::Anything,
         run: |console, machine, _| audit::report(console, machine),
+    },
+    Command {
+        name: "bench",
+        arguments: "",
+        does: "Measures paging and frames in cycles; under QEMU's -icount those are instructions.",
+        example: (
+            "bench",
+            "bench: cycles of the time-stamp counter, the least of 9 rounds\n\
+             map a page                       612\n\
+             ...",
+        ),
+        choices: Choices::Anything,
+        run: |console, machine, _| bench::run(console, machine),
     },
     Command {
         name: "selftest",
@@ -278,6 +305,10 @@ pub fn choices(line: &str, index: usize) -> &'static [&'static str] {
     }
 }
 
+/// What `frame` takes behind the address.
+const SHARE: &str = "share";
+const UNSHARE: &str = "unshare";
+
 /// What `atlas` takes in the place of an address.
 const BROWSE: &str = "keys";
 
@@ -324,6 +355,20 @@ fn help(console: &mut Console, _: &mut Machine, words: &[&str]) -> fmt::Result {
     // Indented: at a line's begin, the prompt is where one types.
     writeln!(console, "for example:\n  strata> {example}")?;
     answer.lines().try_for_each(|line| writeln!(console, "  {line}"))
+}
+
+fn show_frame(console: &mut Console, machine: &mut Machine, words: &[&str]) -> fmt::Result {
+    let address = match words::number(words[0]) {
+        Ok(address) => PhysAddr(address),
+        Err(reason) => return writeln!(console, "frame: '{}' is no address: {reason}", words[0]),
+    };
+    let change = match words.get(1) {
+        None => None,
+        Some(&SHARE) => Some(show::Change::Share),
+        Some(&UNSHARE) => Some(show::Change::Unshare),
+        Some(word) => return writeln!(console, "frame: '{word}' is neither '{SHARE}' nor '{UNSHARE}'"),
+    };
+    show::frame(console, machine, address.frame(), change)
 }
 
 fn show_atlas(console: &mut Console, machine: &mut Machine, words: &[&str]) -> fmt::Result {

@@ -1,6 +1,6 @@
 //! The frame allocator, on this machine's frames.
 
-use mm::{Frame, FrameError, Frames};
+use mm::{Frame, FrameError, Frames, ShareError};
 
 use super::{Failure, Outcome, Verdict, expect};
 use crate::Machine;
@@ -65,5 +65,21 @@ pub fn exhaustion(machine: &mut Machine) -> Verdict {
     }
     expect(count == before && count > 0, "every free frame can be had")?;
     expect(free(frames) == before, "every frame comes home")?;
+    Ok(Outcome::Passed)
+}
+
+/// Owners of a frame are counted, nobody's are not, and the tables of counts go home.
+pub fn owners(machine: &mut Machine) -> Verdict {
+    let memory = &mut *machine.memory.lock();
+    let frame = memory.take(0, Frames::ANYWHERE).map_err(|_| Failure::Not("a frame is free"))?;
+    let at = frame.run().first;
+    let counted = (memory.owners(at), memory.share(at), memory.share(at), memory.unshare(at), memory.unshare(at));
+    let last = memory.unshare(at);
+    memory.put(frame);
+    expect(counted == (Ok(1), Ok(2), Ok(3), Ok(2), Ok(1)), "owners are counted up and down")?;
+    expect(last == Err(ShareError::NotShared), "the last owner gives the frame back")?;
+    expect(memory.share(at) == Err(ShareError::Free), "a free frame has no owner")?;
+    expect(memory.share(Frame(0)) == Err(ShareError::NeverGiven), "frame 0 has no owner")?;
+    expect(memory.share_tables() == 0, "the tables of counts go home")?;
     Ok(Outcome::Passed)
 }

@@ -4,7 +4,7 @@ use mm::{Frame, KernelMap, MapRequest, OwnedFrames, PageFlags, PageRange, Paging
 use mm::{Memory, VirtAddr};
 
 use super::{Failure, Named, Outcome, Verdict, expect};
-use crate::{Machine, Platform};
+use crate::{Machine, Platform, modes};
 
 const ROUNDS: u32 = 100;
 
@@ -21,7 +21,7 @@ const HERE: VirtAddr = VirtAddr(0x4000_0000);
 /// A hundred times into the other mode and back: what was written there is found here, every register that must be
 /// preserved is, and nothing else has changed.
 pub fn hundred_times(machine: &mut Machine) -> Verdict {
-    let Some(other) = other_mode(machine) else { return Ok(Outcome::Skipped("this CPU has one mode only")) };
+    let Some(other) = modes::other(machine) else { return Ok(Outcome::Skipped("this CPU has one mode only")) };
     let mut frames = machine.memory.lock().take(0, BOTH).named("take a frame")?;
     let mut low = [const { None }; LOW.0 as usize];
     for slot in &mut low {
@@ -37,25 +37,6 @@ pub fn hundred_times(machine: &mut Machine) -> Verdict {
     verdict?;
     expect(before == after, "text, constants and low memory are as they were")?;
     Ok(Outcome::Passed)
-}
-
-/// The mode that this CPU could run in beside the live one.
-fn other_mode(machine: &Machine) -> Option<&'static PagingRoutines> {
-    let family = family();
-    let live = machine.map.tables().paging().routines;
-    match core::ptr::eq(live, family.base) {
-        true => (family.has_xpa)(&machine.features).then_some(family.xpa),
-        false => Some(family.base),
-    }
-}
-
-#[cfg(target_os = "none")]
-fn family() -> &'static mm::Family {
-    &mm::FAMILY
-}
-#[cfg(not(target_os = "none"))]
-fn family() -> &'static mm::Family {
-    &mm::amd64::FAMILY
 }
 
 fn once(

@@ -53,9 +53,10 @@ type Verdict = Result<Outcome, Failure>;
 /// A test's name, and the test.
 type Test = (&'static str, fn(&mut Machine) -> Verdict);
 
-const TESTS: [Test; 20] = [
+const TESTS: [Test; 21] = [
     ("frames.pairs", frames::pairs),
     ("frames.refusals", frames::refusals),
+    ("frames.owners", frames::owners),
     ("frames.exhaustion", frames::exhaustion),
     ("heap.grows", heap::grows),
     ("heap.shrinks", heap::shrinks),

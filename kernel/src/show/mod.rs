@@ -1,12 +1,14 @@
 //! What the prompt prints, a file a subject. Everything is made as it is printed: nothing here needs a heap.
 
 mod cpu;
+mod frame;
 mod maps;
 mod mem;
 mod paging;
 mod walk;
 
 pub use cpu::cpu;
+pub use frame::{Change, frame};
 pub use maps::maps;
 pub use mem::mem;
 pub use paging::paging;

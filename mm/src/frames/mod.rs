@@ -46,7 +46,7 @@ mod zone;
 
 pub use cache::{Depot, FrameCache, Purpose};
 pub use error::FrameError;
-pub use report::ZoneInfo;
+pub use report::{Place, ZoneInfo};
 
 use crate::{Frame, FrameRun};
 use plan::Plan;

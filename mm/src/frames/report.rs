@@ -1,10 +1,10 @@
 //! What is free, zone by zone, for those who want to look.
 
 use super::Frames;
-use super::group::{CLASSES, census};
+use super::group::{CLASSES, census, mask};
 use super::section::unit_shift;
-use super::zone::Zone;
-use crate::Frame;
+use super::zone::{Zone, bit_of};
+use crate::{Frame, FrameRun};
 
 /// A zone as it is now.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,35 @@ impl ZoneInfo {
     }
 }
 
+/// What a frame is to the allocator.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The name of its zone.
+    pub zone: &'static str,
+    /// Whether it is free.
+    pub free: bool,
+    /// The block that it is part of: the largest free one, or the one that was taken; its size is a power of two.
+    pub block: FrameRun,
+}
+
 impl Frames {
+    /// The frame after the last that was given at set-up.
+    pub fn given_end(&self) -> Frame {
+        Frame(self.zones[..self.count].first().map_or(0, |zone| zone.given_end))
+    }
+
+    /// What `frame` is; `None` if it was never given.
+    pub fn place_of(&self, frame: Frame) -> Option<Place> {
+        let zone = self.zone_of(frame).filter(|_| self.was_given(frame))?;
+        let block = |order: u32| FrameRun { first: Frame(frame.0 & !((1 << order) - 1)), count: 1 << order };
+        if let Some(order) = free_order(zone, self.meta, frame.0) {
+            return Some(Place { zone: zone.name, free: true, block: block(order) });
+        }
+        let is_taken = |order: &u32| zone.allocated(self.meta, block(*order).first.0, *order).is_some();
+        let order = (0..=u32::from(Self::MAX_ORDER)).find(is_taken)?;
+        Some(Place { zone: zone.name, free: false, block: block(order) })
+    }
+
     /// The zones that were given frames, lowest first. Counting the blocks visits every group that is broken: this is
     /// for people, not for hot paths.
     pub fn zones(&self) -> impl Iterator<Item = ZoneInfo> {
@@ -43,6 +71,22 @@ impl Frames {
             blocks: count(zone, self.meta),
         })
     }
+}
+
+/// The order of the largest free block that `frame` is part of.
+fn free_order(zone: &Zone, meta: &[u64], frame: u64) -> Option<u32> {
+    for level in (0..=zone.top).rev() {
+        let group = zone.group_of(meta, level, frame);
+        if !zone.levels[level].state(meta, group).exists() {
+            return None;
+        }
+        let (vacant, bit) = (zone.levels[level].group(meta, group).vacant(), bit_of(level, frame));
+        let is_free = |class: &u32| !vacant & mask(bit & !((1 << class) - 1), *class) == 0;
+        if let Some(class) = (0..CLASSES).rev().find(is_free) {
+            return Some(unit_shift(level) + class);
+        }
+    }
+    None
 }
 
 fn count(zone: &Zone, meta: &[u64]) -> [u64; Frames::MAX_ORDER as usize + 1] {

@@ -48,6 +48,15 @@ impl KernelMap {
         self.map.unmap(memory, range, report)
     }
 
+    /// Unmaps whatever user pages are mapped in a range.
+    ///
+    /// # Errors
+    /// [`MapError::NotOffered`] outside the user region, else as [`PageMap::clear`](crate::PageMap::clear).
+    pub fn clear_user(&mut self, memory: &mut Memory, range: PageRange) -> Result<Stale, MapError> {
+        self.in_user(range)?;
+        self.map.clear(memory, range, None)
+    }
+
     /// Changes what user pages permit.
     ///
     /// # Errors

@@ -308,3 +308,49 @@ fn churn_leaves_large_blocks_whole() {
     let whole: u64 = (9..=MAX_ORDER).map(|order| zone.blocks[order as usize] << order).sum();
     assert!(whole * 100 >= zone.free * 90, "only {whole} of {} free frames in blocks of 2 MiB", zone.free);
 }
+
+/// What a frame is told to be is what the model says, and the block that it is told to be part of is as it is told.
+#[test]
+fn every_frame_is_told_what_it_is() {
+    for (runs, boundaries) in worlds() {
+        let mut frames = frames(&runs, &boundaries);
+        let mut random = Random(0x1234_5678_9ABC_DEF1);
+        let mut taken = Vec::new();
+        for _ in 0..200 {
+            let order = random.below(7) as u8;
+            if let Ok(first) = frames.alloc(order, Frames::ANYWHERE) {
+                taken.push((first.0, order));
+            }
+            if !taken.is_empty() && random.below(3) == 0 {
+                let (first, order) = taken.swap_remove(random.below(taken.len() as u64) as usize);
+                frames.free(Frame(first), order).unwrap();
+            }
+        }
+        for &(first, order) in &taken {
+            let last = first + (1 << order) - 1;
+            for frame in [first, last] {
+                let place = frames.place_of(Frame(frame)).unwrap();
+                assert!(!place.free, "{frame:#x}");
+                assert_eq!(place.block, FrameRun { first: Frame(first), count: 1 << order }, "{frame:#x}");
+            }
+        }
+        for run in &runs {
+            assert_eq!(frames.place_of(run.end()).is_some(), frames.was_given(run.end()));
+            for frame in [run.first.0, run.end().0 - 1, run.first.0 + random.below(run.count)] {
+                let place = frames.place_of(Frame(frame)).unwrap();
+                assert_eq!(place.free, frames.is_free(Frame(frame)));
+                assert!(place.block.contains(Frame(frame)) && place.block.first.0 % place.block.count == 0);
+                if place.free {
+                    let all_free = |run: FrameRun| (0..run.count).all(|n| frames.is_free(run.first.offset(n)));
+                    let count = place.block.count;
+                    let larger = FrameRun { first: Frame(place.block.first.0 & !(2 * count - 1)), count: 2 * count };
+                    assert!(count > 1 << 16 || all_free(place.block), "{frame:#x}");
+                    let zone = |frame: Frame| frames.place_of(frame).map(|place| place.zone);
+                    let one_zone = zone(larger.first) == zone(larger.first.offset(larger.count - 1));
+                    assert!(count > 1 << 16 || !one_zone || !all_free(larger), "{frame:#x}: the largest is larger");
+                }
+            }
+        }
+        assert_eq!(frames.given_end(), runs.last().unwrap().end());
+    }
+}

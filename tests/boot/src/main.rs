@@ -7,6 +7,7 @@
 //! is never the only evidence. Logs, screenshots and a table of the results go to `build/boot-tests/`.
 #![allow(missing_docs)] // A program: nobody else calls these.
 
+mod bench;
 mod check;
 mod faults;
 mod glass;
@@ -30,7 +31,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
 use qemu::Machine;
-use row::{Expect, Firmware, Row, Start};
+use row::{Expect, Firmware, Row, Start, Xpa};
 
 /// How many machines run at a time.
 const AT_ONCE: usize = 2;
@@ -209,6 +210,9 @@ fn run(row: &Row, iso: &Path, folder: &Path) -> Verdict {
                 if !said.contains(answer) {
                     return Err(format!("'{command}' does not say '{answer}': {said}"));
                 }
+            }
+            if row.bench {
+                return Ok(format!("{}, {}", mode.name(), bench::check(&mut machine, xpa != Xpa::Unsupported)?));
             }
             if let Start::Hostile { .. } = row.start {
                 // What the kernel was told is all that is tried here; what it can do is tried on the other rows.

@@ -12,7 +12,7 @@ const PASTED: usize = 200;
 const LINES: usize = 50;
 
 /// What is typed, and what has to be in the answer.
-const TYPED: [(&str, &str); 30] = [
+const TYPED: [(&str, &str); 35] = [
     ("vrsion\x01\x1b[Ce", "Strata "),
     ("rsion\x1b[Hve", "Strata "),
     ("xversion\x1b[1~\x1b[3~", "Strata "),
@@ -29,6 +29,12 @@ const TYPED: [(&str, &str); 30] = [
     ("help selft\t", "selftest [NAME]"),
     ("selftest heap.g\t", "test heap.grows ... ok"),
     ("log war\t", "log: "),
+    // The frame of the kernel's text, a free one, and one that stays taken: the live root is found below.
+    ("frame 0x101000", "the frame allocator was never given it"),
+    ("frame 0x2000000 share", "frame: the frame is free, so nobody owns it"),
+    ("fra\t0x2000000", "no owner"),
+    ("frame 0x2000000 give", "frame: 'give' is neither 'share' nor 'unshare'"),
+    ("mem", "  page tables "),
     ("log  kernel.of.the.moon", "log: 0 of "),
     ("log info strata", "info   Strata "),
     // Memory: the kernel's first bytes, and what is not touched unasked. The image begins at 1 MiB, its text a page later.
@@ -60,6 +66,7 @@ pub fn check(machine: &mut Machine) -> Result<String, String> {
     says(machine, "\x0c", "\x1b[H\x1b[2Jstrata> po")?;
     says(machine, "\x15", "\x08\x08  \x08\x08")?;
     log(machine)?;
+    uses(machine)?;
     page_table(machine)?;
     pager(machine)?;
     paste(machine)?;
@@ -90,6 +97,18 @@ fn log(machine: &mut Machine) -> Result<(), String> {
     Ok(())
 }
 
+/// What memory is used for adds up to all of it.
+fn uses(machine: &mut Machine) -> Result<(), String> {
+    let memory = machine.command("mem", PATIENCE)?;
+    let lines = memory.lines().skip_while(|line| *line != "use, in KiB:").skip(1);
+    let numbers = lines.take_while(|line| line.starts_with("  ")).map(|line| line.rsplit(' ').next()?.parse().ok());
+    let numbers: Vec<u64> = numbers.collect::<Option<_>>().ok_or(format!("no numbers: {memory}"))?;
+    match numbers.split_last() {
+        Some((all, parts)) if parts.len() > 5 && parts.iter().sum::<u64>() == *all => Ok(()),
+        _ => Err(format!("what memory is used for does not add up: {memory}")),
+    }
+}
+
 /// The live root is not written to unasked, and neither is text by the address at which it runs.
 fn page_table(machine: &mut Machine) -> Result<(), String> {
     let maps = machine.command("maps", PATIENCE)?;
@@ -97,6 +116,21 @@ fn page_table(machine: &mut Machine) -> Result<(), String> {
         maps.lines().find(|line| line.contains(name)).and_then(place).map(str::to_string).ok_or(format!("no {name}"))
     };
     let root = field(" self-map ", |line| line.rsplit(' ').next())?;
+    let told = machine.command(&format!("frame {root}"), PATIENCE)?;
+    if !told.contains("in use, part of a block of order 0") || !told.contains("it is one of the live page tables") {
+        return Err(format!("the frame of the root at {root}: {told}"));
+    }
+    for (change, owners) in [
+        ("share", "  2 owners\n"),
+        ("share", "  3 owners\n"),
+        ("unshare", "  2 owners\n"),
+        ("unshare", "  one owner\n"),
+    ] {
+        let told = machine.command(&format!("frame {root} {change}"), PATIENCE)?;
+        if !told.contains(owners) {
+            return Err(format!("'frame {root} {change}': {told}"));
+        }
+    }
     let text = field(" text ", |line| line.split('-').next())?;
     for (command, reason) in [
         (format!("poke phys {root} 0"), format!("poke: {root}: a page table; 'force' behind it insists")),

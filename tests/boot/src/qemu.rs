@@ -45,6 +45,9 @@ impl Machine {
             command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
         }
         command.arg("-monitor").arg(format!("unix:{},server=on,wait=off", monitor.display()));
+        if row.bench {
+            command.args(["-icount", "shift=0"]);
+        }
         if !row.machine.is_empty() {
             command.args(["-machine", row.machine]);
         }

@@ -23,6 +23,8 @@ pub struct Row {
     pub ram_mib: u64,
     /// Whether the prompt is tried key by key.
     pub prompt: bool,
+    /// Whether `bench` is tried, on a machine whose clock counts instructions.
+    pub bench: bool,
     /// Commands to type at the prompt, and a part of the answer to each.
     pub asks: Vec<(&'static str, &'static str)>,
     /// Keys to press on the PS/2 keyboard, as QEMU's monitor calls them, and a part of the answer.
@@ -127,6 +129,7 @@ impl Row {
             says: Vec::new(),
             ram_mib: 0,
             prompt: false,
+            bench: false,
             asks: Vec::new(),
             keyboard: Vec::new(),
             machine: "",
@@ -185,6 +188,11 @@ impl Row {
 
     pub fn prompt(mut self) -> Self {
         self.prompt = true;
+        self
+    }
+
+    pub fn bench(mut self) -> Self {
+        self.bench = true;
         self
     }
 

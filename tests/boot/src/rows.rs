@@ -100,6 +100,14 @@ fn machines() -> Vec<Row> {
         // The prompt, key by key and pasted to.
         i686("the prompt, 486", "486", "64M").prompt().ready(Pml2, Unsupported, false, 32),
         x86_64("the prompt, max", "max", "64M").prompt().ready(Pml5, On, true, 40),
+        // What things cost, in instructions.
+        i686("bench, 486", "486", "64M")
+            .asks("bench", "bench: this CPU has no time-stamp counter to measure with")
+            .ready(Pml2, Unsupported, false, 32),
+        i686("bench, coreduo, NOXPA", "coreduo", "64M").bench().noxpa().ready(Pml2, Off, false, 32),
+        i686("bench, coreduo", "coreduo", "64M").bench().ready(Pml3, On, true, 32),
+        x86_64("bench, max, NOXPA", "max", "64M").bench().noxpa().ready(Pml4, Off, true, 40),
+        x86_64("bench, max", "max", "64M").bench().ready(Pml5, On, true, 40),
         // On a framebuffer that a BIOS sets up, in every depth that QEMU's card has.
         i686("15 bits a pixel, 486", "486", "64M").screen("800x600x15").ready(Pml2, Unsupported, false, 32),
         i686("16 bits a pixel", "pentium3", "64M").screen("640x480x16").ready(Pml3, On, false, 36),

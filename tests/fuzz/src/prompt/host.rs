@@ -236,6 +236,10 @@ impl Platform for Host {
         CpuFacts { vendor: *b"StrataFuzzer", brand: [0; 48], signature: (6, 1, 0), features: &[("pae", true)] }
     }
 
+    fn cycles(&self) -> Option<u64> {
+        None
+    }
+
     fn heap(&self) -> (usize, usize) {
         (0, 4096)
     }
