@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::qemu::Machine;
-use crate::row::{Firmware, Mode, Row, Xpa};
+use crate::row::{Firmware, Mode, Row, Start, Xpa};
 use crate::walk::{Run, Tables, merged};
-use crate::{glass, maps};
+use crate::{BOOT, glass, maps};
 
 /// How long a command at the prompt may take; the slowest is the self-tests' hundred lifts.
 const COMMAND: Duration = Duration::from_secs(120);
@@ -88,7 +88,68 @@ pub fn read_screen(machine: &mut Machine, row: &Row) -> Result<(Vec<String>, usi
         let memory = machine.physical_page(address)?;
         return Ok((glass::letters(&memory, columns, lines), columns));
     }
+    let sides: Vec<u32> = row.screen.split('x').filter_map(|side| side.parse().ok()).collect();
+    if sides.len() >= 2 && sides[..2] != [picture.width, picture.height] {
+        return Err(format!("{} by {} pixels are not {}", picture.width, picture.height, row.screen));
+    }
     Ok((glass::pixels(&picture), glass::columns(&picture)))
+}
+
+/// Looks whether the screen shows the log from its first line on, which was written long before there was a screen. `said`
+/// is what came on COM1 up to the prompt.
+pub fn replayed(machine: &mut Machine, row: &Row, said: &str) -> Result<String, String> {
+    // Before there is a screen, lines are broken at 80 letters. What is not said in every row may be longer.
+    if !row.says.is_empty() || matches!(row.start, Start::Hostile { .. }) {
+        return Ok(String::new());
+    }
+    let at =
+        said.find(concat!("Strata ", env!("CARGO_PKG_VERSION"), " for ")).ok_or("the log's first line is missing")?;
+    let said = &said[at..];
+    let first = said.lines().next().unwrap_or_default();
+    let mut seen = Err(String::new());
+    for _ in 0..20 {
+        let (shown, columns) = read_screen(machine, row)?;
+        seen = glass::compare(&format!("{}\nstrata> ", said.trim_end()), &shown, columns).and_then(|_| {
+            let line = shown.iter().position(|line| line.trim_end() == first.trim_end());
+            line.map(|_| "the log from its first line, ".into()).ok_or(format!("'{first}' is not on the screen"))
+        });
+        if seen.is_ok() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    seen
+}
+
+/// Waits until a machine that says nothing has come up: it stands still in the kernel half, in the mode that it should be
+/// in, and goes on standing there.
+pub fn silent(machine: &mut Machine, mode: Mode) -> Result<String, String> {
+    let end = Instant::now() + BOOT;
+    let mut still = 0;
+    let mut seen = String::new();
+    while Instant::now() < end {
+        thread::sleep(Duration::from_millis(500));
+        let text = machine.monitor("info registers")?;
+        let (cr0, cr4) = (register(&text, "CR0")?, register(&text, "CR4")?);
+        let at = register(&text, "RIP").or_else(|_| register(&text, "EIP"))?;
+        let half = if mode.va_bits() == 32 { 0xC000_0000 } else { 0xFFFF_FFFF_8000_0000 };
+        let in_mode = cr0 >> 31 & 1 != 0
+            && (cr4 >> 5 & 1 != 0) == (mode != Mode::Pml2)
+            && (cr4 >> 12 & 1 != 0) == (mode == Mode::Pml5);
+        still = if in_mode && at >= half && text.contains("HLT=1") { still + 1 } else { 0 };
+        seen = format!("CR0 {cr0:#x}, CR4 {cr4:#x}, halted at {at:#x}");
+        if still == 4 {
+            return Ok(seen);
+        }
+    }
+    Err(format!("it does not stand still in {}: {seen}", mode.name()))
+}
+
+/// A register in what QEMU's monitor says of them.
+fn register(text: &str, name: &str) -> Result<u64, String> {
+    let at = text.find(&format!("{name}=")).ok_or(format!("QEMU does not show {name}"))?;
+    let digits: String = text[at + name.len() + 1..].chars().take_while(char::is_ascii_hexdigit).collect();
+    u64::from_str_radix(&digits, 16).map_err(|error| format!("{name}: {error}"))
 }
 
 /// Looks whether the screen says `why`, however it breaks the line.
@@ -132,11 +193,7 @@ pub fn block(machine: &mut Machine, code: usize) -> Result<(), String> {
 pub fn tables(machine: &mut Machine, mode: Mode, nx: bool, pa_bits: u32) -> Result<String, String> {
     let said = maps::parse(&machine.command("maps", COMMAND)?)?;
     let text = machine.monitor("info registers")?;
-    let register = |name: &str| {
-        let at = text.find(&format!("{name}=")).ok_or(format!("QEMU does not show {name}"))?;
-        let digits: String = text[at + name.len() + 1..].chars().take_while(char::is_ascii_hexdigit).collect();
-        u64::from_str_radix(&digits, 16).map_err(|error| format!("{name}: {error}"))
-    };
+    let register = |name: &str| register(&text, name);
     let (cr0, cr3, cr4) = (register("CR0")?, register("CR3")?, register("CR4")?);
     let efer = register("EFER")?;
     let long = matches!(mode, Mode::Pml4 | Mode::Pml5);

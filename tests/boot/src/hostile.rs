@@ -85,6 +85,12 @@ pub fn rows() -> Vec<Row> {
         on(5, "hostile: nothing wrong, pixels", "screen-as-it-is", "")
             .screen("640x480x32")
             .says("screen: 640 by 480 pixels of 32 bits at 0x"),
+        on(2, "hostile: 8 bits a pixel, a palette", "screen-of-indices", "")
+            .screen("640x480x32")
+            .says("screen: 640 by 480 pixels of 8 bits at 0x"),
+        on(4, "hostile: 8 bits a pixel, a palette, x86_64", "screen-of-indices", "")
+            .screen("640x480x32")
+            .says("screen: 640 by 480 pixels of 8 bits at 0x"),
         stops(on(3, "hostile: no memory map, pixels", "screen-and-no-map", ""), NO_MAP)
             .screen("640x480x16")
             .says("(code 4; docs/troubleshooting.md tells what to try)"),

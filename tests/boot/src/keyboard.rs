@@ -34,7 +34,8 @@ pub fn check(machine: &mut Machine, row: &Row) -> Result<(), String> {
     answered(machine, answer, from)
 }
 
-fn press(machine: &mut Machine, keys: &str) -> Result<(), String> {
+/// Presses `keys`, as QEMU calls them, and Return.
+pub fn press(machine: &mut Machine, keys: &str) -> Result<(), String> {
     for key in keys.split_whitespace().chain(["ret"]) {
         machine.monitor(&format!("sendkey {key} {}", DOWN.as_millis()))?;
         thread::sleep(PAUSE);

@@ -187,6 +187,14 @@ fn run(row: &Row, iso: &Path, folder: &Path) -> Verdict {
             drop(machine);
             faults::screen(row, iso, folder, mode, kind)
         }
+        Expect::Silent(mode) => {
+            let seen = check::silent(&mut machine, mode)?;
+            keyboard::press(&mut machine, "p o w e r o f f")?;
+            match machine.exit_status(Duration::from_secs(20))? {
+                0 => Ok(format!("{}, {seen}", mode.name())),
+                status => Err(format!("poweroff: QEMU's exit status is {status}")),
+            }
+        }
         Expect::SelfTest => {
             let text = machine.wait_for(" failed\r\n", 0, BOOT)?;
             let tests = check::summary(&text)?;
@@ -204,6 +212,7 @@ fn run(row: &Row, iso: &Path, folder: &Path) -> Verdict {
                 return Err("more than one ready line".into());
             }
             all_said(row, &before)?;
+            let replayed = check::replayed(&mut machine, row, &(before + &line))?;
             let tables = check::tables(&mut machine, mode, nx, pa_bits)?;
             for (command, answer) in &row.asks {
                 let said = machine.command(command, Duration::from_secs(20))?;
@@ -215,6 +224,9 @@ fn run(row: &Row, iso: &Path, folder: &Path) -> Verdict {
                 return Ok(format!("{}, {}", mode.name(), bench::check(&mut machine, xpa != Xpa::Unsupported)?));
             }
             if let Start::Hostile { .. } = row.start {
+                if row.says.iter().any(|sentence| sentence.contains("pixels of")) {
+                    check::screen(&mut machine, row)?;
+                }
                 // What the kernel was told is all that is tried here; what it can do is tried on the other rows.
                 return Ok(format!("{}, {tables}", mode.name()));
             }
@@ -226,7 +238,7 @@ fn run(row: &Row, iso: &Path, folder: &Path) -> Verdict {
             let screen = check::screen(&mut machine, row)?;
             machine.type_keys("poweroff\r")?;
             match machine.exit_status(Duration::from_secs(20))? {
-                0 => Ok(format!("{}, {keys}{tests}, {tables}, {screen}", mode.name())),
+                0 => Ok(format!("{}, {keys}{tests}, {tables}, {replayed}{screen}", mode.name())),
                 status => Err(format!("poweroff: QEMU's exit status is {status}")),
             }
         }
@@ -266,6 +278,7 @@ fn table(rows: &[Row], results: &[Verdict]) -> String {
             (Ok(_), Expect::Ready { mode, xpa, .. }) => format!("{}, XPA {}", mode.name(), xpa.name()),
             (Ok(what), Expect::Faults { has, .. }) => format!("{}, {what}", has.mode.name()),
             (Ok(what), Expect::PanicScreen { mode, .. }) => format!("{}, {what}", mode.name()),
+            (Ok(_), Expect::Silent(mode)) => format!("{}, neither seen nor heard", mode.name()),
             (Ok(_), Expect::SelfTest) => "self-tests pass".to_string(),
             (Ok(_), Expect::Refuses(why) | Expect::RefusesByBlock(why, _)) => format!("says \"{why}\""),
         };

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::picture::Picture;
-use crate::row::{Firmware, Medium, Row};
+use crate::row::{Expect, Firmware, Medium, Row};
 
 /// What has been received on COM1 so far, and whether more can come.
 #[derive(Default)]
@@ -39,8 +39,14 @@ impl Machine {
         let _ = fs::remove_file(&monitor);
         let program = if row.long_mode { "qemu-system-x86_64" } else { "qemu-system-i386" };
         let mut command = Command::new(program);
-        command.args(["-cpu", row.cpu, "-m", row.memory, "-display", "none", "-no-reboot", "-serial", "stdio"]);
-        command.args(["-net", "none"]);
+        command.args(["-cpu", row.cpu, "-m", row.memory, "-display", "none", "-no-reboot", "-net", "none"]);
+        match row.expect {
+            Expect::Silent(_) => command.args(["-serial", "none", "-vga", "none"]),
+            _ => command.args(["-serial", "stdio"]),
+        };
+        if !row.card.is_empty() {
+            command.args(["-vga", "none", "-device", row.card]);
+        }
         if row.leaves() {
             command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
         }

@@ -31,6 +31,8 @@ pub struct Row {
     pub keyboard: Vec<(&'static str, &'static str)>,
     /// What is said of the machine beside its CPU and its memory.
     pub machine: &'static str,
+    /// The graphics card, as QEMU's option `-device` has it; empty for what the machine has by itself.
+    pub card: &'static str,
 }
 
 /// Which of the two kernels.
@@ -97,6 +99,9 @@ pub enum Expect {
     Faults { has: Has, kinds: &'static [&'static str] },
     /// A panic of this kind can be read on the screen.
     PanicScreen { mode: Mode, kind: &'static str },
+    /// The machine has neither a screen nor COM1, and the mode comes up all the same: a command typed on the keyboard is
+    /// carried out.
+    Silent(Mode),
     /// The self-tests run by themselves, pass, and QEMU is left.
     SelfTest,
     /// A sentence that says why not, on COM1 and on the screen.
@@ -133,6 +138,7 @@ impl Row {
             asks: Vec::new(),
             keyboard: Vec::new(),
             machine: "",
+            card: "",
         }
     }
 
@@ -148,6 +154,11 @@ impl Row {
 
     pub fn screen(mut self, screen: &'static str) -> Self {
         self.screen = screen;
+        self
+    }
+
+    pub fn card(mut self, card: &'static str) -> Self {
+        self.card = card;
         self
     }
 

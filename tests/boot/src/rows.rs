@@ -113,6 +113,27 @@ fn machines() -> Vec<Row> {
         i686("16 bits a pixel", "pentium3", "64M").screen("640x480x16").ready(Pml3, On, false, 36),
         x86_64("24 bits a pixel", "qemu64", "256M").screen("1024x768x24").ready(Pml4, Unsupported, true, 40),
         x86_64("32 bits a pixel", "max", "256M").screen("1280x1024x32").ready(Pml5, On, true, 40),
+        // Other sizes: as many as the firmware's modes have, from each.
+        x86_64("1600 by 1200 pixels", "max", "64M").screen("1600x1200x32").ready(Pml5, On, true, 40),
+        i686("2560 by 1600 pixels, 486", "486", "64M").screen("2560x1600x32").ready(Pml2, Unsupported, false, 32),
+        x86_64("UEFI x64, 640 by 480 pixels", "max", "512M")
+            .firmware(UefiX64)
+            .screen("640x480")
+            .ready(Pml5, On, true, 40),
+        x86_64("UEFI x64, 1920 by 1080 pixels", "qemu64", "512M").firmware(UefiX64).screen("1920x1080").ready(
+            Pml4,
+            Unsupported,
+            true,
+            40,
+        ),
+        x86_64("UEFI x64, 3840 by 2160 pixels", "max", "512M")
+            .firmware(UefiX64)
+            .card("VGA,vgamem_mb=64")
+            .screen("3840x2160")
+            .ready(Pml5, On, true, 40),
+        // Neither a screen nor COM1: nobody can say so, but it runs.
+        i686("neither screen nor COM1, 486", "486", "64M").expect(Expect::Silent(Pml2)),
+        x86_64("neither screen nor COM1, max", "max", "64M").expect(Expect::Silent(Pml5)),
         // Failures on purpose: which CPU has NX, reserved bits, machine checks.
         i686("faults, 486 without PSE", "486,-pse", "64M").optional_faults(has(Pml2, false, false, false)),
         i686("faults, pentium", "pentium", "64M").faults(has(Pml2, false, true, false)),

@@ -4,6 +4,7 @@
 
 use crate::MAGIC;
 use crate::block::Block;
+use crate::card;
 use crate::given::{Area, Given, SCREEN};
 
 /// Builds the boot information; returns the magic number to hand over with it.
@@ -17,7 +18,7 @@ const RESERVED: u32 = 2;
 const BAD: u32 = 5;
 
 /// All cases.
-pub const CASES: [(&str, Build); 39] = [
+pub const CASES: [(&str, Build); 40] = [
     ("nothing-wrong", |block, given| start(block, given).sections(given.kernel, 0).done()),
     ("tag-cut", |block, given| {
         start(block, given).tag_of_size(9, 4096, &[0; 24]).without_end();
@@ -138,6 +139,24 @@ pub const CASES: [(&str, Build); 39] = [
             // Of so many colours.
             put(tag, COLORS, 256);
         })
+    }),
+    // Nothing is wrong with this one; GRUB does not live to hand such a screen over by itself.
+    ("screen-of-indices", |block, given| {
+        const COUNT: usize = 80;
+        let mut tag = [0; SCREEN - 6 + 2 + 3 * COUNT];
+        tag[..SCREEN].copy_from_slice(given.screen());
+        put(&mut tag, PITCH, 640);
+        put(&mut tag, COLORS, COUNT as u32);
+        tag[DEPTH] = 8;
+        tag[TYPE] = 0;
+        // Shades of grey, and the sixteen colours of a text screen behind them.
+        for (index, color) in tag[COLORS + 2..].chunks_exact_mut(3).enumerate() {
+            let bits =
+                |n: usize| if index >> n & 1 != 0 { 0xAA } else { 0 } + if index >> 3 & 1 != 0 { 0x55 } else { 0 };
+            color.copy_from_slice(&if index < 64 { [index as u8 * 4; 3] } else { [bits(2), bits(1), bits(0)] });
+        }
+        card::show_indices(640, 480, &tag[COLORS + 2..]);
+        start(block, given).tag(8, &tag).done()
     }),
     ("magic-wrong", |block, given| {
         start(block, given).end();

@@ -7,6 +7,7 @@
 #![no_main]
 
 mod block;
+mod card;
 mod cases;
 mod com1;
 mod elf;
