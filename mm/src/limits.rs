@@ -1,5 +1,6 @@
 //! What a CPU offers, and what it takes away from a format.
 
+use crate::format::bit;
 use crate::{Cache, Level, PageFlags, PagingInfo, Rights};
 
 /// The features that concern paging, as CPUID reports them. Filled in by whoever may ask the CPU.
@@ -39,6 +40,10 @@ pub struct Limits {
     pub global: bool,
     /// Whether the PAT bit may be set.
     pub pat: bool,
+    /// The first frame that the CPU cannot reach, and every bit that a leaf may have set as far as NX is concerned: kept
+    /// ready because they are asked for with every page.
+    frame_end: u64,
+    leaf_bits: u64,
 }
 
 impl Limits {
@@ -51,18 +56,29 @@ impl Limits {
             4 | 5 if !features.page_1g => 2,
             _ => info.top_leaf,
         };
+        let phys_bits = features.phys_bits.min(info.phys_bits);
+        let no_execute = info.no_execute && features.nx;
         Self {
-            phys_bits: features.phys_bits.min(info.phys_bits),
+            phys_bits,
             top_leaf,
-            no_execute: info.no_execute && features.nx,
+            no_execute,
             global: features.pge,
             pat: features.pat,
+            frame_end: 1 << phys_bits.saturating_sub(crate::PAGE_SHIFT),
+            leaf_bits: if no_execute { u64::MAX } else { !bit::NO_EXECUTE },
         }
     }
 
     /// The first frame that the CPU cannot reach.
+    #[inline]
     pub const fn frame_end(&self) -> u64 {
-        1 << (self.phys_bits - crate::PAGE_SHIFT)
+        self.frame_end
+    }
+
+    /// Every bit that a leaf may have set, as far as NX is concerned.
+    #[inline]
+    pub(crate) const fn leaf_bits(&self) -> u64 {
+        self.leaf_bits
     }
 
     /// What a mapping asked for with `flags` will permit on this CPU: executable where there is no NX, not

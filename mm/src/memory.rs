@@ -2,6 +2,7 @@
 
 use crate::frames::{FrameCache, Purpose};
 use crate::shares::Shares;
+use crate::walk::Hints;
 use crate::{Frame, FrameError, Frames, MapError, PAGE_SIZE, Window};
 
 /// The first frame above 4 GiB.
@@ -17,6 +18,9 @@ pub struct Memory {
     cache: FrameCache,
     /// Which frames have more than one owner.
     pub(crate) shares: Shares,
+    /// Where the last walks through page tables came to. Every tree is changed through the one memory that its tables come
+    /// from: a hint holds good for as long as that is so.
+    pub(crate) hints: Hints,
     #[cfg(feature = "inject")]
     pub(crate) injector: crate::inject::Injector,
 }
@@ -30,6 +34,7 @@ impl Memory {
             frames,
             cache,
             shares: Shares::NONE,
+            hints: Hints::new(),
             #[cfg(feature = "inject")]
             injector: crate::inject::Injector::new(),
         }
@@ -129,6 +134,7 @@ impl Memory {
         self.cache.drain(&mut self.frames);
         self.cache = FrameCache::new(window.frames().end());
         self.window = window;
+        self.hints.forget();
     }
 
     /// A sum over what `frame` holds, by which a change is noticed; `None` unless the allocator was given the frame

@@ -3,7 +3,7 @@
 use crate::routines::{Report, Step};
 use crate::{
     Access, Controls, Frame, Holes, Level, ListRequest, MapError, MapRequest, Mapping, Memory, PageFlags, PageRange,
-    Paging, RawEntry, Refusal, Seen, Stale, VirtAddr,
+    Paging, PhysAddr, RawEntry, Refusal, Seen, Stale, VirtAddr,
 };
 
 /// One tree of page tables. It owns its tables; what its leaves map belongs to whoever mapped it.
@@ -103,6 +103,11 @@ impl PageMap {
     /// The leaf that maps an address.
     pub fn query(&self, memory: &Memory, va: VirtAddr) -> Option<Mapping> {
         (self.paging.routines.query)(memory, self.root, va)
+    }
+
+    /// Where the byte at an address lies in physical memory, if it is mapped.
+    pub fn translate(&self, memory: &Memory, va: VirtAddr) -> Option<PhysAddr> {
+        (self.paging.routines.translate)(memory, self.root, va)
     }
 
     /// Every entry on the way to an address, from the root down.

@@ -131,6 +131,9 @@ pub struct PagingRoutines {
     /// The leaf that maps an address.
     pub query: fn(&Memory, Frame, VirtAddr) -> Option<Mapping>,
 
+    /// Where the byte at an address lies in physical memory: less than [`query`](Self::query) tells, and sooner.
+    pub translate: fn(&Memory, Frame, VirtAddr) -> Option<PhysAddr>,
+
     /// Every entry on the way to an address, from the root down to the first that is not a table.
     pub path: fn(&Memory, Frame, VirtAddr, &mut dyn FnMut(Step)),
 
@@ -167,6 +170,7 @@ impl PagingRoutines {
             merge: walk::merge::<F>,
             trim: walk::trim::<F>,
             query: walk::query::<F>,
+            translate: walk::translate::<F>,
             path: walk::path::<F>,
             visit: walk::visit::<F>,
             entries: walk::entries::<F>,

@@ -55,6 +55,12 @@ impl Stale {
         Self { format, range, stride: u32::MAX, level: 1, global: false, trees: Trees::new() }
     }
 
+    /// The token of a change of `range`, which is the page that one entry at `level` maps.
+    #[inline(always)]
+    pub(crate) fn of_one<F: Format>(range: PageRange, level: Level, global: bool) -> Self {
+        Self { stride: F::INFO.pages(level) as u32, level, global, ..Self::new::<F>(range) }
+    }
+
     /// Notes that an entry at `level`, to which `pages` of the range belong, was changed.
     #[inline]
     pub(crate) fn note(&mut self, level: Level, pages: u64, global: bool) {

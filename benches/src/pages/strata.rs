@@ -134,10 +134,7 @@ impl<F: Format, const TABLE: bool> PageTables for Tree<F, TABLE> {
 
     #[inline(never)]
     fn translate(&self, va: u64) -> u64 {
-        match (self.routines().query)(&self.memory, self.root, VirtAddr(va)) {
-            Some(mapping) => mapping.frame.start().0 + (va - mapping.start.0),
-            None => 0,
-        }
+        (self.routines().translate)(&self.memory, self.root, VirtAddr(va)).map_or(0, |at| at.0)
     }
 
     #[inline(never)]

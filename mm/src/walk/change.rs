@@ -3,7 +3,7 @@
 use super::map::{effective, take, user_bits};
 use super::reshape::{split_entry, tables_to_split};
 use super::unmap::all_mapped;
-use super::{One, Pages, Table};
+use super::{By, One, Pages, Table};
 use crate::chain::Chain;
 use crate::format::bit;
 use crate::{Format, Frame, Level, Limits, MapError, Memory, PAGE_SHIFT, PageFlags, PageRange, Pte, Stale};
@@ -15,50 +15,72 @@ pub(crate) fn protect<F: Format>(
     range: PageRange,
     flags: PageFlags,
 ) -> Result<Stale, MapError> {
-    if let Some(one) = One::of::<F>(range, 1)
-        && let Some(stale) = protect_one::<F>(memory, root, limits, range, flags, one)
+    if range.pages == 1
+        && let Some(entry) = memory.hints.leaf::<F>(root, range.start.0, false)
+        && let Some(stale) = protect_entry::<F>(entry, limits, range, flags, 1)
     {
         return Ok(stale);
     }
-    protect_large::<F>(memory, root, limits, range, flags)
+    protect_elsewhere::<F>(memory, root, limits, range, flags)
 }
 
-/// The same for large pages, and whatever else there is.
+/// The same where the table is another than the last time.
 #[inline(never)]
-fn protect_large<F: Format>(
+fn protect_elsewhere<F: Format>(
     memory: &mut Memory,
     root: Frame,
     limits: &Limits,
     range: PageRange,
     flags: PageFlags,
 ) -> Result<Stale, MapError> {
+    if let Some(one) = One::of::<F>(range, 1)
+        && let Some(entry) = one.entry::<F>(memory, root, By::Hint, false)
+        && let Some(stale) = protect_entry::<F>(entry, limits, range, flags, 1)
+    {
+        return Ok(stale);
+    }
+    protect_from_root::<F>(memory, root, limits, range, flags)
+}
+
+/// The same where no hint helps, and whatever else there is.
+#[inline(never)]
+fn protect_from_root<F: Format>(
+    memory: &mut Memory,
+    root: Frame,
+    limits: &Limits,
+    range: PageRange,
+    flags: PageFlags,
+) -> Result<Stale, MapError> {
+    if let Some(one) = One::of::<F>(range, 1)
+        && let Some(entry) = one.entry::<F>(memory, root, By::Walk, false)
+        && let Some(stale) = protect_entry::<F>(entry, limits, range, flags, 1)
+    {
+        return Ok(stale);
+    }
     if let Some(one) = One::of::<F>(range, 2)
-        && let Some(stale) = protect_one::<F>(memory, root, limits, range, flags, one)
+        && let Some(entry) = one.entry::<F>(memory, root, By::Walk, false)
+        && let Some(stale) = protect_entry::<F>(entry, limits, range, flags, 2)
     {
         return Ok(stale);
     }
     protect_range::<F>(memory, root, limits, range, flags)
 }
 
-/// Changes one page if all is as usual; else nothing has happened.
+/// Changes the page that an entry at `level` maps if it is one; else nothing has happened.
 #[inline(always)]
-fn protect_one<F: Format>(
-    memory: &Memory,
-    root: Frame,
+fn protect_entry<F: Format>(
+    (table, index): (Table<F>, usize),
     limits: &Limits,
     range: PageRange,
     flags: PageFlags,
-    one: One,
+    level: Level,
 ) -> Option<Stale> {
-    let (table, index) = one.entry::<F>(&memory.window, root, |_, _, _| ())?;
     let raw = table.raw(index);
-    if !F::is_present_leaf(raw, one.level) {
+    if !F::is_present_leaf(raw, level) {
         return None;
     }
-    table.store(index, kept::<F>(raw, one.level) | user_bits::<F>(limits, flags, one.level));
-    let mut stale = Stale::new::<F>(range);
-    stale.note(one.level, range.pages, raw & bit::GLOBAL != 0);
-    Some(stale)
+    table.store(index, kept::<F>(raw, level) | user_bits::<F>(limits, flags, level)?);
+    Some(Stale::of_one::<F>(range, level, raw & bit::GLOBAL != 0))
 }
 
 /// What stays of a leaf when its flags change: where it leads, and what the CPU has noted of its use.

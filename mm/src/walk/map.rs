@@ -1,6 +1,6 @@
 //! Mapping a range.
 
-use super::{One, Pages, Part, Table, in_kernel_half};
+use super::{By, One, Pages, Part, Table, in_kernel_half};
 use crate::chain::Chain;
 use crate::format::{UserBits, bit};
 use crate::{Cache, Pte, Rights, Window};
@@ -14,29 +14,56 @@ pub(crate) fn map<F: Format>(
     limits: &Limits,
     request: &MapRequest,
 ) -> Result<(), MapError> {
-    if let Some(one) = One::of::<F>(request.range, 1)
-        && map_one::<F>(memory, root, limits, request, one).is_some()
+    if request.range.pages == 1
+        && let Some(entry) = memory.hints.leaf::<F>(root, request.range.start.0, false)
+        && map_entry::<F>(entry, limits, request, 1).is_some()
     {
         return Ok(());
     }
-    map_large::<F>(memory, root, limits, request)
+    map_elsewhere::<F>(memory, root, limits, request)
 }
 
-/// The same for large pages, and whatever else there is.
+/// The same where the table is another than the last time, or the page is a large one.
 #[inline(never)]
-fn map_large<F: Format>(
+fn map_elsewhere<F: Format>(
     memory: &mut Memory,
     root: Frame,
     limits: &Limits,
     request: &MapRequest,
 ) -> Result<(), MapError> {
+    if let Some(one) = One::of::<F>(request.range, 1)
+        && map_one::<F>(memory, root, limits, request, one, By::Hint).is_some()
+    {
+        return Ok(());
+    }
     if let Some(one) = One::of::<F>(request.range, 2)
-        && map_one::<F>(memory, root, limits, request, one).is_some()
+        && map_one::<F>(memory, root, limits, request, one, By::Hint).is_some()
     {
         return Ok(());
     }
     if let Some(one) = One::of::<F>(request.range, 3)
-        && map_one::<F>(memory, root, limits, request, one).is_some()
+        && map_one::<F>(memory, root, limits, request, one, By::Walk).is_some()
+    {
+        return Ok(());
+    }
+    map_from_root::<F>(memory, root, limits, request)
+}
+
+/// The same where no hint helps, and whatever else there is.
+#[inline(never)]
+fn map_from_root<F: Format>(
+    memory: &mut Memory,
+    root: Frame,
+    limits: &Limits,
+    request: &MapRequest,
+) -> Result<(), MapError> {
+    if let Some(one) = One::of::<F>(request.range, 1)
+        && map_one::<F>(memory, root, limits, request, one, By::Walk).is_some()
+    {
+        return Ok(());
+    }
+    if let Some(one) = One::of::<F>(request.range, 2)
+        && map_one::<F>(memory, root, limits, request, one, By::Walk).is_some()
     {
         return Ok(());
     }
@@ -45,27 +72,48 @@ fn map_large<F: Format>(
 
 /// Maps one page if all is as usual; else nothing has happened.
 #[inline(always)]
-fn map_one<F: Format>(memory: &Memory, root: Frame, limits: &Limits, request: &MapRequest, one: One) -> Option<()> {
-    let frame = request.first.0;
+fn map_one<F: Format>(
+    memory: &Memory,
+    root: Frame,
+    limits: &Limits,
+    request: &MapRequest,
+    one: One,
+    by: By,
+) -> Option<()> {
     let larger_than_cpu = one.level > 1 && one.level > limits.top_leaf;
-    if larger_than_cpu || frame & (F::INFO.pages(one.level) - 1) != 0 || frame >= limits.frame_end() {
+    if larger_than_cpu || request.first.0 & (F::INFO.pages(one.level) - 1) != 0 {
         return None;
     }
-    let (table, index) = one.entry::<F>(&memory.window, root, |_, _, _| ())?;
-    if table.raw(index) & bit::PRESENT != 0 {
+    map_entry::<F>(one.entry::<F>(memory, root, by, false)?, limits, request, one.level)
+}
+
+/// Maps the page that an entry at `level` covers if all is as usual; else nothing has happened.
+#[inline(always)]
+fn map_entry<F: Format>(
+    (table, index): (Table<F>, usize),
+    limits: &Limits,
+    request: &MapRequest,
+    level: Level,
+) -> Option<()> {
+    let frame = request.first.0;
+    let bits = user_bits::<F>(limits, request.flags, level)?;
+    if frame >= limits.frame_end() || table.peek(index) & bit::PRESENT != 0 {
         return None;
     }
-    table.store(index, frame << PAGE_SHIFT | user_bits::<F>(limits, request.flags, one.level));
+    table.store(index, frame << PAGE_SHIFT | bits);
     Some(())
 }
 
-/// All but the address of a leaf in the user half.
+/// All but the address of a leaf in the user half; `None` for write-combining on a CPU without it, which is left to the
+/// general way.
 #[inline(always)]
-pub(super) fn user_bits<F: Format>(limits: &Limits, flags: PageFlags, level: Level) -> u64 {
+pub(super) fn user_bits<F: Format>(limits: &Limits, flags: PageFlags, level: Level) -> Option<u64> {
     let words = if level == 1 { const { &UserBits::new(&F::INFO, 1) } } else { const { &UserBits::new(&F::INFO, 2) } };
-    let no_combining = flags.cache == Cache::WriteCombining && !limits.pat;
-    let flags = if no_combining { flags.cached(Cache::Uncached) } else { flags };
-    words.get(flags) & if limits.no_execute { u64::MAX } else { !bit::NO_EXECUTE }
+    if flags.cache == Cache::WriteCombining && !limits.pat {
+        return None;
+    }
+    let bits = words.get(flags);
+    Some(if F::INFO.no_execute { bits & limits.leaf_bits() } else { bits })
 }
 
 pub(crate) fn map_list<F: Format>(

@@ -10,7 +10,8 @@
 //!
 //! Most calls by far are about one page, to which all tables lead already. For those there is a way ahead of the general
 //! one ([`One`]), which does nothing but its work: whatever is out of the ordinary it leaves to the general way, which
-//! begins anew. So it needs no registers for what comes later, and that is half of its speed.
+//! begins anew. So it needs no registers for what comes later, and that is half of its speed. The other half is that the
+//! tables to which the last calls came are remembered ([`Hints`]).
 //!
 //! To look before every change would cost as much as the change. So a table of level 1 that is filled as a whole is
 //! marked in the entry that names it (`bit::FULL`), until one of its pages is unmapped, and who wants to know whether all
@@ -19,6 +20,7 @@
 mod change;
 mod cursor;
 mod entries;
+mod hint;
 mod map;
 mod one;
 mod read;
@@ -32,14 +34,15 @@ pub use entries::RawEntry;
 
 pub(crate) use change::protect;
 pub(crate) use entries::entries;
+pub(crate) use hint::Hints;
 pub(crate) use map::{map, map_list};
-pub(crate) use read::{path, query, visit};
+pub(crate) use read::{path, query, translate, visit};
 pub(crate) use reshape::{merge, split, trim};
 pub(crate) use root::{free, free_tree, new_root};
 pub(crate) use unmap::unmap;
 pub(crate) use verdict::verdict;
 
-use one::One;
+use one::{By, One};
 
 use crate::format::bit;
 use crate::{Entry, Format, Frame, Level, PAGE_SIZE, PageRange, Pte, Rights, Window};

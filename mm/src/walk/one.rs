@@ -2,55 +2,108 @@
 
 use super::Table;
 use crate::format::bit;
-use crate::{Format, Frame, Level, PAGE_SHIFT, PAGE_SIZE, PageRange, Window};
+use crate::{Format, Frame, Level, Memory, PAGE_SHIFT, PAGE_SIZE, PageRange, Window};
+
+/// How the table of level 2 is found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// It is known where it lies, or else it is not found. A function that does no more needs no registers for what comes
+    /// after a walk.
+    Hint,
+    /// From the root down. It is noted for the next time.
+    Walk,
+}
 
 /// A range that is a page of some size in the user half.
 #[derive(Clone, Copy)]
 pub(super) struct One {
-    /// The number of its first 4 KiB page.
-    pub page: u64,
+    /// Its first address.
+    va: u64,
     /// The level of the entry that covers it and nothing else.
     pub level: Level,
 }
 
 impl One {
-    /// `range` as one page of the size that `level` maps, if it is one. Nothing is wrong with such a range: the user half
-    /// has neither a hole nor the self-map.
+    /// `range` as one page of the size that `level` maps, if it has as many pages. What else there is to say of its address,
+    /// [`entry`](Self::entry) says.
     ///
     /// Whoever asks names the level by a literal: with it, the whole way down is a straight line.
     #[inline(always)]
     pub fn of<F: Format>(range: PageRange, level: Level) -> Option<Self> {
-        let va = range.start.0;
-        let fits = level <= F::INFO.top_leaf
-            && range.pages == F::INFO.pages(level)
-            && va < F::INFO.user_end()
-            && va & (F::INFO.pages(level) * PAGE_SIZE - 1) == 0;
-        fits.then_some(Self { page: va >> PAGE_SHIFT, level })
+        let fits = level <= F::INFO.top_leaf && range.pages == F::INFO.pages(level);
+        fits.then_some(Self { va: range.start.0, level })
     }
 
-    /// The table and the index of the entry, if tables lead to it. `each` is shown every entry on the way.
+    /// The table and the index of the entry, if tables lead to it and it covers a page of the user half. Nothing is wrong
+    /// with such a page: that half has neither a hole nor the self-map. `clear` says that the page is to be unmapped: a
+    /// table that was full is so no more.
     #[inline(always)]
-    pub fn entry<F: Format>(
-        self,
-        window: &Window,
-        root: Frame,
-        mut each: impl FnMut(Table<F>, usize, u64),
-    ) -> Option<(Table<F>, usize)> {
-        let mut table = Table::<F> { entries: window.frame_from(root.start().0)?.cast(), level: F::INFO.levels };
-        for level in (self.level + 1..=F::INFO.levels).rev() {
-            let index = self.index::<F>(level);
-            let raw = table.raw(index);
-            let below = window.frame_from(table_address::<F>(raw, level))?.cast();
-            each(table, index, raw);
-            table = Table { entries: below, level: level - 1 };
+    pub fn entry<F: Format>(self, memory: &Memory, root: Frame, by: By, clear: bool) -> Option<(Table<F>, usize)> {
+        if self.level == 3 {
+            let table = down(&memory.window, root, self.in_user::<F>()?, 3)?;
+            return Some((table, index::<F>(self.va, 3)));
         }
-        Some((table, self.index::<F>(self.level)))
+        let (directory, page) = match by {
+            By::Hint if F::INFO.levels > 2 => memory.hints.directory(root, self.va)?,
+            By::Hint => return None,
+            By::Walk => {
+                let directory = find_directory(memory, root, self.in_user::<F>()?)?;
+                (directory, (self.va >> PAGE_SHIFT) as usize & (F::INFO.entries(2) * F::INFO.entries(1) - 1))
+            }
+        };
+        let (above, below) = (page / F::INFO.entries(1), page % F::INFO.entries(1));
+        if self.level == 2 {
+            return (below == 0).then_some((directory, above));
+        }
+        let raw = directory.peek(above);
+        let table = step(&memory.window, directory, raw)?;
+        if clear && raw & bit::FULL != 0 {
+            // All its pages are there, so this one will go.
+            directory.store(above, directory.raw(above) & !bit::FULL);
+        }
+        memory.hints.note_leaf(root, self.va, table, !clear && raw & bit::FULL != 0);
+        Some((table, below))
     }
 
+    /// Its address, if it is that of such a page in the user half.
     #[inline(always)]
-    fn index<F: Format>(self, level: Level) -> usize {
-        (self.page >> F::INFO.pages(level).trailing_zeros()) as usize & (F::INFO.entries(level) - 1)
+    fn in_user<F: Format>(self) -> Option<u64> {
+        let fits = self.va < F::INFO.user_end() && self.va & (F::INFO.pages(self.level) * PAGE_SIZE - 1) == 0;
+        fits.then_some(self.va)
     }
+}
+
+/// The table of level 2 on the way to `va` in the user half, if there is one.
+#[inline(always)]
+pub(super) fn find_directory<F: Format>(memory: &Memory, root: Frame, va: u64) -> Option<Table<F>> {
+    let table = down(&memory.window, root, va, 2)?;
+    if F::INFO.levels > 2 {
+        memory.hints.note_directory(root, va, table);
+    }
+    Some(table)
+}
+
+/// The table of `level` on the way from the root to `va`, if there is one.
+#[inline(always)]
+fn down<F: Format>(window: &Window, root: Frame, va: u64, level: Level) -> Option<Table<F>> {
+    let mut table = Table::<F> { entries: window.frame_from(root.start().0)?.cast(), level: F::INFO.levels };
+    for above in (level + 1..=F::INFO.levels).rev() {
+        table = step(window, table, table.peek(index::<F>(va, above)))?;
+    }
+    Some(table)
+}
+
+/// The table that the entry `raw` of `table` names, if it names one that the window shows.
+#[inline(always)]
+pub(super) fn step<F: Format>(window: &Window, table: Table<F>, raw: u64) -> Option<Table<F>> {
+    let below = window.frame_from(table_address::<F>(raw, table.level))?;
+    Some(Table { entries: below.cast(), level: table.level - 1 })
+}
+
+/// The index of the entry for `va` in its table at `level`.
+#[inline(always)]
+pub(super) fn index<F: Format>(va: u64, level: Level) -> usize {
+    (va >> F::INFO.shift(level)) as usize & (F::INFO.entries(level) - 1)
 }
 
 /// The address of the table that the entry `raw` at `level` names. If it names none, because it is absent or a leaf, some

@@ -1,12 +1,40 @@
 //! Reading a tree: nothing here changes anything.
 
 use super::Table;
-use super::one::table_address;
+use super::one::{self, table_address};
 use crate::format::bit;
 use crate::routines::{Mapping, Seen, Step};
 use crate::{Format, Frame, Level, Memory, PAGE_SIZE, PhysAddr, Pte, Rights, VirtAddr};
 
 const EVERYTHING: Rights = Rights::WRITE.union(Rights::EXEC).union(Rights::USER);
+
+/// The walk for those who want to know no more than where a byte lies: it keeps no rights in mind, and in the user half it
+/// goes by the hints.
+pub(crate) fn translate<F: Format>(memory: &Memory, root: Frame, va: VirtAddr) -> Option<PhysAddr> {
+    let within = va.0 & (PAGE_SIZE - 1);
+    if F::INFO.levels > 2
+        && let Some((directory, page)) = memory.hints.directory::<F>(root, va.0 - within)
+        && let Some(table) = one::step(&memory.window, directory, directory.peek(page / F::INFO.entries(1)))
+    {
+        let raw = table.peek(page % F::INFO.entries(1));
+        return (raw & bit::PRESENT != 0).then_some(PhysAddr(raw & F::ADDRESS | within));
+    }
+    translate_from_root::<F>(memory, root, va)
+}
+
+/// The same where no hint helps, or where no table of level 1 is on the way.
+#[inline(never)]
+fn translate_from_root<F: Format>(memory: &Memory, root: Frame, va: VirtAddr) -> Option<PhysAddr> {
+    if va.0 < F::INFO.user_end()
+        && let Some(directory) = one::find_directory::<F>(memory, root, va.0)
+        && let Some(table) = one::step(&memory.window, directory, directory.peek(one::index::<F>(va.0, 2)))
+    {
+        let raw = table.peek(one::index::<F>(va.0, 1));
+        return (raw & bit::PRESENT != 0).then_some(PhysAddr(raw & F::ADDRESS | va.0 & (PAGE_SIZE - 1)));
+    }
+    let leaf = query::<F>(memory, root, va)?;
+    Some(PhysAddr(leaf.frame.start().0 + (va.0 - leaf.start.0)))
+}
 
 pub(crate) fn query<F: Format>(memory: &Memory, root: Frame, va: VirtAddr) -> Option<Mapping> {
     if !F::INFO.is_canonical(va) {

@@ -2,11 +2,11 @@
 
 use super::map::take;
 use super::reshape::{split_entry, tables_to_split};
-use super::{One, Pages, Part, Table, in_kernel_half};
+use super::{By, One, Pages, Part, Table, in_kernel_half};
 use crate::chain::Chain;
 use crate::format::bit;
 use crate::routines::{Holes, Report};
-use crate::{Format, Frame, FrameRun, MapError, Memory, PAGE_SHIFT, PageRange, Pte, Stale, Window};
+use crate::{Format, Frame, FrameRun, Level, MapError, Memory, PAGE_SHIFT, PageRange, Pte, Stale, Window};
 
 pub(crate) fn unmap<F: Format>(
     memory: &mut Memory,
@@ -15,28 +15,58 @@ pub(crate) fn unmap<F: Format>(
     holes: Holes,
     report: Report,
 ) -> Result<Stale, MapError> {
-    if let Some(one) = One::of::<F>(range, 1)
-        && let Some((stale, run)) = unmap_one::<F>(memory, root, range, one)
+    if report.is_none()
+        && range.pages == 1
+        && let Some(entry) = memory.hints.leaf::<F>(root, range.start.0, true)
+        && let Some((stale, _)) = unmap_entry::<F>(entry, range, 1)
     {
-        if let Some(report) = report {
-            report(run);
-        }
         return Ok(stale);
     }
-    unmap_large::<F>(memory, root, range, holes, report)
+    unmap_elsewhere::<F>(memory, root, range, holes, report)
 }
 
-/// The same for large pages, and whatever else there is.
+/// The same where the table is another than the last time, or somebody wants to know the frame.
 #[inline(never)]
-fn unmap_large<F: Format>(
+fn unmap_elsewhere<F: Format>(
     memory: &mut Memory,
     root: Frame,
     range: PageRange,
     holes: Holes,
     report: Report,
 ) -> Result<Stale, MapError> {
+    if let Some(one) = One::of::<F>(range, 1)
+        && let Some(entry) = one.entry::<F>(memory, root, By::Hint, true)
+        && let Some((stale, run)) = unmap_entry::<F>(entry, range, 1)
+    {
+        if let Some(report) = report {
+            report(run);
+        }
+        return Ok(stale);
+    }
+    unmap_from_root::<F>(memory, root, range, holes, report)
+}
+
+/// The same where no hint helps, and whatever else there is.
+#[inline(never)]
+fn unmap_from_root<F: Format>(
+    memory: &mut Memory,
+    root: Frame,
+    range: PageRange,
+    holes: Holes,
+    report: Report,
+) -> Result<Stale, MapError> {
+    if let Some(one) = One::of::<F>(range, 1)
+        && let Some(entry) = one.entry::<F>(memory, root, By::Walk, true)
+        && let Some((stale, run)) = unmap_entry::<F>(entry, range, 1)
+    {
+        if let Some(report) = report {
+            report(run);
+        }
+        return Ok(stale);
+    }
     if let Some(one) = One::of::<F>(range, 2)
-        && let Some((stale, run)) = unmap_one::<F>(memory, root, range, one)
+        && let Some(entry) = one.entry::<F>(memory, root, By::Walk, true)
+        && let Some((stale, run)) = unmap_entry::<F>(entry, range, 2)
     {
         if let Some(report) = report {
             report(run);
@@ -46,23 +76,20 @@ fn unmap_large<F: Format>(
     unmap_range::<F>(memory, root, range, holes, report)
 }
 
-/// Unmaps one page if all is as usual; else nothing has happened.
+/// Unmaps the page that an entry at `level` maps if it is one; else nothing has happened.
 #[inline(always)]
-fn unmap_one<F: Format>(memory: &Memory, root: Frame, range: PageRange, one: One) -> Option<(Stale, FrameRun)> {
-    // A table that was full is so no more: all its pages are there, so this one will go.
-    let (table, index) = one.entry::<F>(&memory.window, root, |above, index, raw| {
-        if above.level == 2 && raw & bit::FULL != 0 {
-            above.store(index, raw & !bit::FULL);
-        }
-    })?;
+fn unmap_entry<F: Format>(
+    (table, index): (Table<F>, usize),
+    range: PageRange,
+    level: Level,
+) -> Option<(Stale, FrameRun)> {
     let raw = table.raw(index);
-    if !F::is_present_leaf(raw, one.level) {
+    if !F::is_present_leaf(raw, level) {
         return None;
     }
     table.store(index, 0);
-    let mut stale = Stale::new::<F>(range);
-    stale.note(one.level, range.pages, raw & bit::GLOBAL != 0);
-    Some((stale, FrameRun { first: F::leaf_frame(raw, one.level), count: range.pages }))
+    let run = FrameRun { first: F::leaf_frame(raw, level), count: range.pages };
+    Some((Stale::of_one::<F>(range, level, raw & bit::GLOBAL != 0), run))
 }
 
 #[cold]

@@ -9,6 +9,7 @@ mod cursor;
 mod entries;
 mod errors;
 mod exhaustion;
+mod hints;
 mod kernel_map;
 mod largest;
 mod list;

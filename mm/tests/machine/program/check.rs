@@ -86,6 +86,9 @@ impl Program {
             Err(Stop::Reserved) => panic!("a reserved bit on the way to {va:#x}"),
         };
         assert_eq!(asked, expected, "query of {va:#x}");
+        let byte = self.booted.map.translate(memory, VirtAddr(va + 0xABC)).map(|at| at.0);
+        let expected = found.ok().map(|leaf| leaf.phys + (va - leaf.start) + 0xABC);
+        assert_eq!(byte, expected, "where {va:#x} lies");
     }
 
     /// Whatever the CPU may answer is what is mapped, or what was mapped before a change whose token is held.

@@ -1,0 +1,126 @@
+//! Where the last walks came to, so that the next one need not begin at the root.
+//!
+//! What a CPU's paging-structure caches are to its walks (SDM vol. 3A, 4.10.3), these are to the calls about a single page
+//! of the user half: the table of level 1 that the last one came to, and a few tables of level 2. A hint never says what an
+//! entry says. It only says where a table lies, and the entry is looked at as ever.
+//!
+//! # Why a hint can be trusted
+//!
+//! It must name a table only for as long as the tree leads there. All changes of a tree need `&mut Memory`, and the hints
+//! are part of [`Memory`](crate::Memory), so nobody else changes a tree between a hint's being noted and its being used. Of
+//! the changes, mapping, protecting and splitting take no table out of a tree. What does comes through one of three gates,
+//! each of which forgets every hint: [`Trees::push`](crate::trees::Trees::push), where an unlinked table goes to wait for
+//! the flush; `free`, which ends a tree; and `KernelMap::put`, which writes any word anywhere. A window that moves takes
+//! the hints along too, because they are pointers into it.
+
+use core::cell::Cell;
+
+use super::Table;
+use crate::{Format, Frame, PAGE_SHIFT};
+
+/// How many tables of level 2 are remembered: as many as cover 8 GiB, each at the place that its address picks.
+const DIRECTORIES: usize = 8;
+
+/// The tables of one tree that the last walks came to.
+pub(crate) struct Hints {
+    root: Cell<Frame>,
+    leaf: Cell<Hint>,
+    /// As `pages` of the leaf table, but 0 too if the entry that names it says that it is full: before one of its pages is
+    /// unmapped, that entry has to be changed.
+    clearable: Cell<u64>,
+    directories: [Cell<Hint>; DIRECTORIES],
+}
+
+/// A table of a known level.
+#[derive(Clone, Copy)]
+struct Hint {
+    /// The first address that it maps.
+    base: u64,
+    table: *mut u8,
+    /// How many 4 KiB pages it maps: 0 if there is no hint.
+    pages: u64,
+}
+
+impl Hint {
+    const NONE: Self = Self { base: 0, table: core::ptr::null_mut(), pages: 0 };
+
+    /// The number of the page that begins at `va`, counted from the first of `pages` pages behind `base`. `None` if it is
+    /// none of them, or if no page begins there.
+    #[inline(always)]
+    fn page(&self, va: u64, pages: u64) -> Option<usize> {
+        // Bits below the page number become the highest ones, so that one comparison looks at all.
+        let page = va.wrapping_sub(self.base).rotate_right(PAGE_SHIFT);
+        (page < pages).then_some(page as usize)
+    }
+}
+
+impl Hints {
+    /// None at all.
+    pub const fn new() -> Self {
+        Self {
+            root: Cell::new(Frame(0)),
+            leaf: Cell::new(Hint::NONE),
+            clearable: Cell::new(0),
+            directories: [const { Cell::new(Hint::NONE) }; DIRECTORIES],
+        }
+    }
+
+    /// Forgets all of them.
+    pub fn forget(&self) {
+        self.leaf.set(Hint::NONE);
+        self.clearable.set(0);
+        self.directories.iter().for_each(|hint| hint.set(Hint::NONE));
+    }
+
+    /// The table of level 1 that the last walk came to, and the index of the entry for the page that begins at `va`, if it
+    /// is one of that table's. `clear` says that the page is to be unmapped.
+    #[inline(always)]
+    pub(super) fn leaf<F: Format>(&self, root: Frame, va: u64, clear: bool) -> Option<(Table<F>, usize)> {
+        let leaf = self.leaf.get();
+        let index = leaf.page(va, if clear { self.clearable.get() } else { leaf.pages })?;
+        (root.0 == self.root.get().0).then(|| (Table { entries: leaf.table.cast(), level: 1 }, index))
+    }
+
+    /// The table of level 2 on the way to the page that begins at `va`, if it is known, and the number of the page, counted
+    /// from the first that the table maps.
+    #[inline(always)]
+    pub(super) fn directory<F: Format>(&self, root: Frame, va: u64) -> Option<(Table<F>, usize)> {
+        let hint = self.directories[place::<F>(va)].get();
+        let page = hint.page(va, hint.pages)?;
+        (root.0 == self.root.get().0).then(|| (Table { entries: hint.table.cast(), level: 2 }, page))
+    }
+
+    /// Notes that `table` is the one of level 1 on the way to `va` in the user half. `full` is what the entry that names it
+    /// says.
+    #[inline(always)]
+    pub(super) fn note_leaf<F: Format>(&self, root: Frame, va: u64, table: Table<F>, full: bool) {
+        if F::INFO.levels == 2 {
+            self.begin(root);
+        }
+        let pages = F::INFO.pages(2);
+        self.leaf.set(Hint { base: va & !((pages << PAGE_SHIFT) - 1), table: table.entries.cast(), pages });
+        self.clearable.set(if full { 0 } else { pages });
+    }
+
+    /// Notes that `table` is the one of level 2 on the way to `va` in the user half.
+    pub(super) fn note_directory<F: Format>(&self, root: Frame, va: u64, table: Table<F>) {
+        self.begin(root);
+        let pages = F::INFO.pages(3);
+        let hint = Hint { base: va & !((pages << PAGE_SHIFT) - 1), table: table.entries.cast(), pages };
+        self.directories[place::<F>(va)].set(hint);
+    }
+
+    /// All hints are about one tree.
+    #[inline]
+    fn begin(&self, root: Frame) {
+        if self.root.get() != root {
+            self.forget();
+            self.root.set(root);
+        }
+    }
+}
+
+#[inline(always)]
+fn place<F: Format>(va: u64) -> usize {
+    (va >> F::INFO.shift(3)) as usize % DIRECTORIES
+}
