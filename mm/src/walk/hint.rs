@@ -1,7 +1,7 @@
 //! Where the last walks came to, so that the next one need not begin at the root.
 //!
 //! What a CPU's paging-structure caches are to its walks (SDM vol. 3A, 4.10.3), these are to the calls about a single page
-//! of the user half: the table of level 1 that the last one came to, and a few tables of level 2. A hint never says what an
+//! of the user half: the table of level 1 that the last one came to, a few tables of level 2, and one of level 3. A hint never says what an
 //! entry says. It only says where a table lies, and the entry is looked at as ever.
 //!
 //! # Why a hint can be trusted
@@ -29,6 +29,8 @@ pub(crate) struct Hints {
     /// unmapped, that entry has to be changed.
     clearable: Cell<u64>,
     directories: [Cell<Hint>; DIRECTORIES],
+    /// Of level 3: for pages of 1 GiB.
+    top: Cell<Hint>,
 }
 
 /// A table of a known level.
@@ -62,6 +64,7 @@ impl Hints {
             leaf: Cell::new(Hint::NONE),
             clearable: Cell::new(0),
             directories: [const { Cell::new(Hint::NONE) }; DIRECTORIES],
+            top: Cell::new(Hint::NONE),
         }
     }
 
@@ -70,6 +73,7 @@ impl Hints {
         self.leaf.set(Hint::NONE);
         self.clearable.set(0);
         self.directories.iter().for_each(|hint| hint.set(Hint::NONE));
+        self.top.set(Hint::NONE);
     }
 
     /// The table of level 1 that the last walk came to, and the index of the entry for the page that begins at `va`, if it
@@ -90,6 +94,14 @@ impl Hints {
         (root.0 == self.root.get().0).then(|| (Table { entries: hint.table.cast(), level: 2 }, page))
     }
 
+    /// The same for the table of level 3 that the last walk for a page of 1 GiB came to.
+    #[inline(always)]
+    pub(super) fn top<F: Format>(&self, root: Frame, va: u64) -> Option<(Table<F>, usize)> {
+        let hint = self.top.get();
+        let page = hint.page(va, hint.pages)?;
+        (root.0 == self.root.get().0).then(|| (Table { entries: hint.table.cast(), level: 3 }, page))
+    }
+
     /// Notes that `table` is the one of level 1 on the way to `va` in the user half. `full` is what the entry that names it
     /// says.
     #[inline(always)]
@@ -97,17 +109,21 @@ impl Hints {
         if F::INFO.levels == 2 {
             self.begin(root);
         }
-        let pages = F::INFO.pages(2);
-        self.leaf.set(Hint { base: va & !((pages << PAGE_SHIFT) - 1), table: table.entries.cast(), pages });
-        self.clearable.set(if full { 0 } else { pages });
+        let leaf = hint(va, table);
+        self.leaf.set(leaf);
+        self.clearable.set(if full { 0 } else { leaf.pages });
     }
 
     /// Notes that `table` is the one of level 2 on the way to `va` in the user half.
     pub(super) fn note_directory<F: Format>(&self, root: Frame, va: u64, table: Table<F>) {
         self.begin(root);
-        let pages = F::INFO.pages(3);
-        let hint = Hint { base: va & !((pages << PAGE_SHIFT) - 1), table: table.entries.cast(), pages };
-        self.directories[place::<F>(va)].set(hint);
+        self.directories[place::<F>(va)].set(hint(va, table));
+    }
+
+    /// Notes that `table` is the one of level 3 on the way to `va` in the user half.
+    pub(super) fn note_top<F: Format>(&self, root: Frame, va: u64, table: Table<F>) {
+        self.begin(root);
+        self.top.set(hint(va, table));
     }
 
     /// All hints are about one tree.
@@ -118,6 +134,12 @@ impl Hints {
             self.root.set(root);
         }
     }
+}
+
+#[inline(always)]
+fn hint<F: Format>(va: u64, table: Table<F>) -> Hint {
+    let pages = F::INFO.pages(table.level + 1);
+    Hint { base: va & !((pages << PAGE_SHIFT) - 1), table: table.entries.cast(), pages }
 }
 
 #[inline(always)]

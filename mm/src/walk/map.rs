@@ -14,8 +14,10 @@ pub(crate) fn map<F: Format>(
     limits: &Limits,
     request: &MapRequest,
 ) -> Result<(), MapError> {
-    if request.range.pages == 1
-        && let Some(entry) = memory.hints.leaf::<F>(root, request.range.start.0, false)
+    if request.range.pages != 1 {
+        return map_large::<F>(memory, root, limits, request);
+    }
+    if let Some(entry) = memory.hints.leaf::<F>(root, request.range.start.0, false)
         && map_entry::<F>(entry, limits, request, 1).is_some()
     {
         return Ok(());
@@ -23,7 +25,7 @@ pub(crate) fn map<F: Format>(
     map_elsewhere::<F>(memory, root, limits, request)
 }
 
-/// The same where the table is another than the last time, or the page is a large one.
+/// The same where the table is another than the last time.
 #[inline(never)]
 fn map_elsewhere<F: Format>(
     memory: &mut Memory,
@@ -36,13 +38,24 @@ fn map_elsewhere<F: Format>(
     {
         return Ok(());
     }
+    map_from_root::<F>(memory, root, limits, request)
+}
+
+/// The same for large pages.
+#[inline(never)]
+fn map_large<F: Format>(
+    memory: &mut Memory,
+    root: Frame,
+    limits: &Limits,
+    request: &MapRequest,
+) -> Result<(), MapError> {
     if let Some(one) = One::of::<F>(request.range, 2)
         && map_one::<F>(memory, root, limits, request, one, By::Hint).is_some()
     {
         return Ok(());
     }
     if let Some(one) = One::of::<F>(request.range, 3)
-        && map_one::<F>(memory, root, limits, request, one, By::Walk).is_some()
+        && map_one::<F>(memory, root, limits, request, one, By::Hint).is_some()
     {
         return Ok(());
     }
@@ -63,6 +76,11 @@ fn map_from_root<F: Format>(
         return Ok(());
     }
     if let Some(one) = One::of::<F>(request.range, 2)
+        && map_one::<F>(memory, root, limits, request, one, By::Walk).is_some()
+    {
+        return Ok(());
+    }
+    if let Some(one) = One::of::<F>(request.range, 3)
         && map_one::<F>(memory, root, limits, request, one, By::Walk).is_some()
     {
         return Ok(());

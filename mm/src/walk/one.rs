@@ -40,8 +40,7 @@ impl One {
     #[inline(always)]
     pub fn entry<F: Format>(self, memory: &Memory, root: Frame, by: By, clear: bool) -> Option<(Table<F>, usize)> {
         if self.level == 3 {
-            let table = down(&memory.window, root, self.in_user::<F>()?, 3)?;
-            return Some((table, index::<F>(self.va, 3)));
+            return self.top_entry(memory, root, by);
         }
         let (directory, page) = match by {
             By::Hint if F::INFO.levels > 2 => memory.hints.directory(root, self.va)?,
@@ -63,6 +62,19 @@ impl One {
         }
         memory.hints.note_leaf(root, self.va, table, !clear && raw & bit::FULL != 0);
         Some((table, below))
+    }
+
+    /// The same for a page of 1 GiB.
+    #[inline(always)]
+    fn top_entry<F: Format>(self, memory: &Memory, root: Frame, by: By) -> Option<(Table<F>, usize)> {
+        if by == By::Hint {
+            let (table, page) = memory.hints.top::<F>(root, self.va)?;
+            let pages = F::INFO.pages(3) as usize;
+            return (page % pages == 0).then_some((table, page / pages));
+        }
+        let table = down(&memory.window, root, self.in_user::<F>()?, 3)?;
+        memory.hints.note_top(root, self.va, table);
+        Some((table, index::<F>(self.va, 3)))
     }
 
     /// Its address, if it is that of such a page in the user half.
