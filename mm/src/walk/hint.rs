@@ -43,6 +43,10 @@ struct Hint {
     pages: u64,
 }
 
+// SAFETY: nothing in it is bound to a thread: it says where memory lies, and whoever goes there does so by way of the
+// `Memory` that it is part of.
+unsafe impl Send for Hint {}
+
 impl Hint {
     const NONE: Self = Self { base: 0, table: core::ptr::null_mut(), pages: 0 };
 
