@@ -80,6 +80,10 @@ bench *PARTS:
 bench-boot *WORDS: iso
     tools/bench-boot {{WORDS}}
 
+# Draw the four modes' address spaces into docs/, from the constants that the kernel uses
+atlas:
+    tools/atlas
+
 # Check format, clippy, the direction of dependencies, and that the i686 kernel runs on an i486
 lint: build
     tools/lint

@@ -1,14 +1,15 @@
 //! Prints docs/memory-map.md: the four address spaces, from the constants that the kernel uses.
 //!
-//!     cargo run -p mm --example layouts > docs/memory-map.md
+//!     just atlas
 //!
-//! `just lint` checks that the page says what this prints.
+//! `tools/lint` checks that the page says what this prints.
 
 use mm::{Layout, PageRange, PagingInfo, amd64, i686};
 
 fn main() {
     println!("# The four address spaces\n");
-    println!("Made from the code's constants by `cargo run -p mm --example layouts`; the regions are told in");
+    println!("![The four layouts side by side](images/layouts.svg)\n");
+    println!("Made from the code's constants by `just atlas`, as is the picture; the regions are told in");
     println!("[`mm/src/layout.rs`](../mm/src/layout.rs), the shapes in [`mm/src/formats.rs`](../mm/src/formats.rs).");
     for routines in [&i686::PML2, &i686::PML3, &amd64::PML4, &amd64::PML5] {
         draw(&routines.info);
