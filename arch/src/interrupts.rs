@@ -58,6 +58,17 @@ pub fn wait() {
     }
 }
 
+/// With interrupts off: does nothing until the next one, which is taken, unless it is `over` before. They are off again then.
+///
+/// # Safety
+/// The IDT must be loaded, and nothing that a handler needs may be locked here.
+pub(crate) unsafe fn take_one_unless(over: impl FnOnce() -> bool) {
+    if !over() {
+        // SAFETY: the caller's promise. None is taken before the instruction after STI, so that none is missed.
+        unsafe { asm!("sti", "hlt", "cli", options(nostack)) };
+    }
+}
+
 /// Stops this CPU for good.
 pub fn halt() -> ! {
     disable();

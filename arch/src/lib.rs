@@ -14,23 +14,27 @@
 //! - [`serial`] and [`receive`], [`screen`], [`keyboard`]: consoles, of which any may be missing;
 //! - [`descriptors`]: the tables that say what a segment, an interrupt, a task is;
 //! - [`trap`]: exceptions, and the one hook for them;
-//! - [`percpu`]: which CPU this is;
+//! - [`percpu`]: which CPU this is; [`cpus`]: the others, and what is asked of them; [`apic`]: how they are reached;
 //! - [`cpu`]: what this CPU offers, and switching on what the page tables rely on;
 //! - [`mode`]: the live mode, and the lift into the other;
 //! - [`tlb`]: forgetting translations;
-//! - [`interrupts`], [`pic`], [`timer`]: on, off, waiting, which devices may interrupt, and a heartbeat;
+//! - [`interrupts`], [`pic`], [`timer`], [`delay`]: on, off, waiting, which devices may interrupt, and a heartbeat;
 //! - [`context`], [`preempt`]: threads: leaving one for another, and whether this CPU may;
 //! - [`power`]: restart and power off;
 //! - [`fault`]: exceptions on purpose; [`probe`]: accesses that may end in one, and go on.
 #![no_std]
 
+pub mod apic;
 pub mod context;
 pub mod cpu;
 mod cpuid;
+pub mod cpus;
+pub mod delay;
 pub mod fault;
 pub mod interrupts;
 pub mod keyboard;
 pub mod mode;
+mod mtrr;
 mod nmi;
 pub mod percpu;
 pub mod pic;
@@ -64,3 +68,6 @@ pub const KERNEL_OFFSET: u64 = 0xC000_0000;
 /// virtual one less this.
 #[cfg(target_arch = "x86_64")]
 pub const KERNEL_OFFSET: u64 = 0xFFFF_FFFF_8000_0000;
+
+/// Below it programs live, in every mode; above it, where an address is canonical, the kernel.
+pub(crate) const KERNEL_HALF: u64 = if cfg!(target_arch = "x86") { 0xC000_0000 } else { 1 << 63 };

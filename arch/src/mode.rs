@@ -80,7 +80,7 @@ pub fn trampoline() -> Frame {
 ///   ones do. The stack lies where both do, and is not reached through the aperture, which moves.
 /// - Where the mode changes, both trees map [`trampoline`] at its physical address, and no stale translation of that
 ///   address is left in the TLB.
-/// - No other CPU is doing the same, or runs on the old tables.
+/// - No other CPU is doing the same at this moment.
 pub unsafe fn enter(root: Frame, xpa: bool) {
     // SAFETY: the caller's promise.
     unsafe { change(root, xpa, mode_switch) };

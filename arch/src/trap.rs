@@ -25,7 +25,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 pub use crate::machine::frame::Frame;
 
-use crate::{interrupts, keyboard, pic, preempt, probe, receive, screen, serial, timer};
+use crate::{apic, cpus, interrupts, keyboard, pic, preempt, probe, receive, screen, serial, timer};
 
 /// The vectors that the architecture has kept for exceptions.
 const EXCEPTIONS: u8 = 32;
@@ -34,12 +34,15 @@ const EXCEPTIONS: u8 = 32;
 pub(crate) const ERROR_CODES: u32 =
     1 << 8 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 17 | 1 << 21 | 1 << 29 | 1 << 30;
 
+/// The interrupt that is not maskable.
+const NMI: u8 = 2;
+
 /// Double fault: the one of those with a stack of their own that has an error code.
 pub(crate) const DOUBLE_FAULT: u8 = 8;
 
 /// The exceptions that have a stack of their own, because the current one may be unfit or be what is wrong: NMI, double
 /// fault, machine check.
-pub(crate) const OWN_STACK: [u8; 3] = [2, DOUBLE_FAULT, 18];
+pub(crate) const OWN_STACK: [u8; 3] = [NMI, DOUBLE_FAULT, 18];
 
 /// The vectors of the devices that are listened to.
 const TIMER: u8 = pic::FIRST_VECTOR + timer::LINE;
@@ -109,6 +112,17 @@ pub fn name(vector: u8) -> &'static str {
 /// Where all entries meet.
 pub(crate) fn dispatch(frame: &mut Frame) {
     let vector = frame.vector();
+    if apic::is_ours(vector) {
+        match vector {
+            cpus::REQUEST => cpus::interrupt(),
+            apic::SPURIOUS => {}
+            _ => {
+                STRAYS.fetch_add(1, Ordering::Relaxed);
+                apic::acknowledge();
+            }
+        }
+        return;
+    }
     if vector >= EXCEPTIONS {
         match vector {
             TIMER => timer::interrupt(),
@@ -121,6 +135,9 @@ pub(crate) fn dispatch(frame: &mut Frame) {
         pic::acknowledge(vector);
         preempt::leave();
         return;
+    }
+    if vector == NMI {
+        cpus::stop::nmi();
     }
     if probe::caught(frame) {
         return;

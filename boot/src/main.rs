@@ -10,7 +10,10 @@
 #![no_std]
 #![no_main]
 
+extern crate alloc;
+
 mod backtrace;
+mod cpus;
 mod display;
 mod early;
 mod heap;
@@ -132,7 +135,7 @@ fn bring_up(said: &'static BootInfo<'static>) -> Result<Machine, Refusal> {
         loader: said.loader(),
         acpi: said.acpi_root(),
         selftest: options.selftest,
-        cpus: 1,
+        max_cpus: options.max_cpus,
     };
     let memory = memory::install(memory);
     Ok(Machine { platform: &PC, memory, map: tables, selection, features, memory_map: map, boot })

@@ -13,6 +13,8 @@ pub struct Options {
     pub selftest: bool,
     /// `keys=NAME`: what the keys of a PS/2 keyboard mean. The last one counts.
     pub keys: Layout,
+    /// `maxcpus=N`: run on N CPUs at most, 1 or more.
+    pub max_cpus: Option<u32>,
     /// `fail-after=N`, in test builds: refuse every request for frames after the first N of the boot.
     #[cfg(feature = "inject")]
     pub fail_after: Option<u64>,
@@ -52,6 +54,9 @@ impl Options {
                     Some(layout) => options.keys = layout,
                     None => complain(Misuse::Layout(word)),
                 }
+            } else if let Some(count) = value(word, "maxcpus=").and_then(|value| value.parse().ok()).filter(|n| *n > 0)
+            {
+                options.max_cpus = Some(count);
             } else {
                 #[cfg(feature = "inject")]
                 if let Some(requests) = word.strip_prefix("fail-after=").and_then(|number| number.parse().ok()) {
@@ -127,5 +132,17 @@ mod tests {
         assert_eq!(options, Options { selftest: true, ..Options::default() });
         assert_eq!(unknown, ["quiet", "NOXPAX", "ünknown", "selftest=1"]);
         assert_eq!(parse("NOXPA selftest"), (Options { no_xpa: true, selftest: true, ..Options::default() }, vec![]));
+    }
+
+    #[test]
+    fn how_many_cpus_is_a_number_above_0() {
+        for (line, wanted) in [("maxcpus=1", Some(1)), ("MaxCPUs=12", Some(12)), ("maxcpus=3 maxcpus=2", Some(2))] {
+            assert_eq!(parse(line).0.max_cpus, wanted, "{line}");
+        }
+        for line in
+            ["maxcpus", "maxcpus=", "maxcpus=0", "maxcpus=-1", "maxcpus=4294967296", "maxcpus=two", "xmaxcpus=1"]
+        {
+            assert_eq!(parse(line), (Options::default(), vec![line]), "{line}");
+        }
     }
 }

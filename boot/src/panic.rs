@@ -9,7 +9,7 @@ use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use arch::trap::{self, Frame};
-use arch::{interrupts, mode, power, screen, serial};
+use arch::{cpus, interrupts, mode, percpu, power, screen, serial};
 
 use mm::{PagingRoutines, VirtAddr};
 
@@ -46,8 +46,11 @@ fn panic(info: &PanicInfo) -> ! {
 
 fn report(message: fmt::Arguments, location: Option<&core::panic::Location>, frame: Option<&Frame>) -> ! {
     interrupts::disable();
+    // One report, however many CPUs have something to tell: it does not return on the others.
+    let running = cpus::stop::others_stop();
     let out = &mut Consoles;
-    // SAFETY: interrupts are off and this function does not return, so whoever held a console is not coming back.
+    // SAFETY: interrupts are off, the other CPUs stopped and this function does not return, so whoever held a console is not
+    // coming back.
     unsafe {
         serial::seize();
         screen::seize();
@@ -56,7 +59,10 @@ fn report(message: fmt::Arguments, location: Option<&core::panic::Location>, fra
     let _ = match REPORTS.fetch_add(1, Ordering::SeqCst) {
         0 => {
             early::show_failure(crate::BOOT_INFO.get());
-            tell_page(out, message, location, frame)
+            tell_page(out, message, location, frame).and_then(|()| match running {
+                0 => Ok(()),
+                count => writeln!(out, "{count} other CPUs did not stop"),
+            })
         }
         1 => {
             screen::end_page();
@@ -111,6 +117,9 @@ fn tell(
     screen::write(b"\x1b[91m");
     writeln!(out, "panic: {message}")?;
     screen::write(b"\x1b[m");
+    if cpus::all().nth(1).is_some() {
+        writeln!(out, "  on CPU {}", percpu::index())?;
+    }
     if let Some(location) = location {
         writeln!(out, "  at {location}")?;
     }

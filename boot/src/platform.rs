@@ -1,10 +1,12 @@
 //! The machine, as the kernel asks for it: [`kernel::Platform`] by way of `arch`.
 
-use arch::{cpu, fault, interrupts, keyboard, mode, power, probe, receive, screen, serial, timer, tlb};
-use kernel::{CpuFacts, Fault, Input, Platform, Registers, Reset, Sleep};
+use arch::{cpu, cpus as others, fault, interrupts, keyboard, mode, power, probe, receive, screen, serial, timer, tlb};
+use kernel::{CpuFacts, CpuState, Fault, Input, Platform, Registers, Reset, Sleep, StartFailure, Started};
 use mm::{Access, Cache, Controls, FaultCode, Features, KernelMap, MapError, Memory, Mmu, PhysAddr, Trial, Width};
 
-use crate::heap;
+use spin::Mutex;
+
+use crate::{cpus, heap};
 
 /// This PC.
 pub struct Pc;
@@ -12,7 +14,7 @@ pub struct Pc;
 /// The one there is.
 pub static PC: Pc = Pc;
 
-static MMU: tlb::Cpu = tlb::Cpu;
+static MMU: tlb::Cpus = tlb::Cpus;
 
 impl Platform for Pc {
     fn write(&self, bytes: &[u8]) {
@@ -64,6 +66,32 @@ impl Platform for Pc {
         cpu::cycles()
     }
 
+    fn open_apic(&self, map: &mut KernelMap, memory: &mut Memory) -> Result<Option<u32>, MapError> {
+        cpus::open(map, memory)
+    }
+
+    fn start_cpus(
+        &self,
+        apics: &[u32],
+        map: &mut KernelMap,
+        memory: &'static Mutex<Memory>,
+        features: &Features,
+    ) -> Result<Started, StartFailure> {
+        cpus::start(apics, map, memory, features)
+    }
+
+    fn each_cpu(&self, tell: &mut dyn FnMut(CpuState)) {
+        cpus::each(tell);
+    }
+
+    fn on_others(&self, work: &(dyn Fn(usize) + Sync), meanwhile: &mut dyn FnMut()) -> usize {
+        others::work::on_others(work, meanwhile)
+    }
+
+    fn shootdowns(&self) -> (usize, usize) {
+        others::shootdown::statistics()
+    }
+
     fn heap(&self) -> (usize, usize) {
         heap::usage()
     }
@@ -75,10 +103,10 @@ impl Platform for Pc {
             from.unmap_identity(memory, page, &MMU)?;
             return Err(error);
         }
-        // SAFETY: both trees are kernel maps: they map the image and the stack on which this runs at the same
-        // addresses, and now the page on which the mode is switched. The root comes from the window, below 4 GiB.
-        let kept = unsafe { enter(to, memory) };
-        // SAFETY: CR3 points to `to` now.
+        // SAFETY: both trees are kernel maps: they map the image and the stacks on which this and the other CPUs run at the
+        // same addresses, and now the page on which the mode is switched. The root comes from the window, below 4 GiB.
+        let kept = unsafe { others::park::while_others_stand(|| enter(to, memory)) };
+        // SAFETY: every CPU's CR3 points to `to` now.
         unsafe {
             from.set_live(false);
             to.set_live(true);

@@ -18,6 +18,7 @@ mod atlas;
 mod audit;
 mod bench;
 mod console;
+mod cpus;
 mod fault;
 pub mod log;
 mod machine;
@@ -31,7 +32,7 @@ mod selftest;
 mod show;
 
 pub use machine::{BootFacts, Machine};
-pub use platform::{CpuFacts, Fault, Input, Platform, Registers, Reset, Sleep};
+pub use platform::{CpuFacts, CpuState, Fault, Input, Platform, Registers, Reset, Sleep, StartFailure, Started};
 
 use core::fmt::Write;
 
@@ -44,6 +45,7 @@ use console::Console;
 pub fn start(mut machine: Machine) -> ! {
     let mut console = Console::new(machine.platform);
     take_stock(&machine);
+    cpus::start(&mut machine);
     audit::at_boot(&mut console, &machine);
     // A console that fails has nobody to complain to.
     let _ = ready(&mut console, &machine);
@@ -95,6 +97,6 @@ fn ready(console: &mut Console, machine: &Machine) -> core::fmt::Result {
         info.va_bits,
         paging.limits.phys_bits,
         machine.memory_map.total_ram_kib(),
-        machine.boot.cpus,
+        cpus::count(machine),
     )
 }

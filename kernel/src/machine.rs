@@ -37,6 +37,6 @@ pub struct BootFacts {
     pub acpi: Option<acpi::Root>,
     /// Whether the command line asks for the self-tests.
     pub selftest: bool,
-    /// How many CPUs run.
-    pub cpus: u32,
+    /// How many CPUs may run at most, if the command line says so.
+    pub max_cpus: Option<u32>,
 }

@@ -1,8 +1,12 @@
 //! What the kernel asks of the machine it runs on.
 
+use core::fmt;
+
 use mm::{
     Access, Cache, Controls, FaultCode, Features, KernelMap, MapError, Memory, Mmu, PhysAddr, Trial, VirtAddr, Width,
 };
+
+use spin::Mutex;
 
 /// The machine below the kernel. `boot` implements it with `arch`; the kernel itself never sees either.
 pub trait Platform: Sync {
@@ -32,6 +36,38 @@ pub trait Platform: Sync {
 
     /// The time-stamp counter: cycles of the CPU's, or of a clock that is about as fast. `None` on a CPU without one.
     fn cycles(&self) -> Option<u64>;
+
+    /// Opens this CPU's local APIC, by which it reaches the others, and tells its number; `None` if there is none.
+    ///
+    /// # Errors
+    /// Why its registers could not be mapped.
+    fn open_apic(&self, map: &mut KernelMap, memory: &mut Memory) -> Result<Option<u32>, MapError>;
+
+    /// Starts the CPUs whose APICs have these numbers, each once and none that runs already, and waits until they are up or it
+    /// has taken too long. They come to the live mode, and have what `features` says or are left out. [`open_apic`] has told
+    /// this CPU's number.
+    ///
+    /// [`open_apic`]: Self::open_apic
+    ///
+    /// # Errors
+    /// Why none could be started. Nothing has changed then.
+    fn start_cpus(
+        &self,
+        apics: &[u32],
+        map: &mut KernelMap,
+        memory: &'static Mutex<Memory>,
+        features: &Features,
+    ) -> Result<Started, StartFailure>;
+
+    /// Tells of each CPU, this one included, in the order of their numbers.
+    fn each_cpu(&self, tell: &mut dyn FnMut(CpuState));
+
+    /// Has every other CPU that runs do `work`, with its number, and does `meanwhile` on this one. Returns when all are done, with
+    /// how many others there were.
+    fn on_others(&self, work: &(dyn Fn(usize) + Sync), meanwhile: &mut dyn FnMut()) -> usize;
+
+    /// How often CPUs had to be asked to forget translations since the start, and how many were asked in all.
+    fn shootdowns(&self) -> (usize, usize);
 
     /// The byte heap: bytes in use, and bytes it has.
     fn heap(&self) -> (usize, usize);
@@ -85,6 +121,59 @@ pub trait Platform: Sync {
 
     /// Leaves the emulator through isa-debug-exit. Returns on a machine without one.
     fn exit(&self, passed: bool);
+}
+
+/// A CPU.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CpuState {
+    /// Its number; 0 is the one that booted.
+    pub index: usize,
+    /// The number of its local APIC.
+    pub apic: u32,
+    /// What it is doing, in a word.
+    pub doing: &'static str,
+    /// Whether it runs.
+    pub online: bool,
+    /// How many requests of other CPUs it has answered.
+    pub answers: u32,
+}
+
+/// What came of starting CPUs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Started {
+    /// How many there was memory for: so many were told to start.
+    pub asked: usize,
+    /// How many of them began.
+    pub taken: usize,
+    /// How many of those lack what the page tables rely on.
+    pub refused: usize,
+}
+
+/// Why no other CPU could be started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StartFailure {
+    /// No page below 640 KiB is free, where they would have to begin.
+    NoPage,
+    /// There is no memory for their stacks.
+    NoMemory,
+    /// The page where they would have to begin could not be mapped.
+    Tables(MapError),
+}
+
+impl From<MapError> for StartFailure {
+    fn from(error: MapError) -> Self {
+        StartFailure::Tables(error)
+    }
+}
+
+impl fmt::Display for StartFailure {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            StartFailure::NoPage => f.write_str("no page below 640 KiB is free, where they would have to begin"),
+            StartFailure::NoMemory => f.write_str("there is no memory for their stacks"),
+            StartFailure::Tables(error) => write!(f, "the page where they would have to begin: {error}"),
+        }
+    }
 }
 
 /// What restarts a machine.

@@ -74,10 +74,14 @@ impl fmt::Display for Trouble {
     }
 }
 
+/// Where ACPI's tables are listed, as the loader says, or where a BIOS has them.
+pub fn root(machine: &mut Machine) -> Option<Root> {
+    machine.boot.acpi.or_else(|| acpi::scan(&mut Reader(machine)))
+}
+
 fn read_fadt(machine: &mut Machine) -> Result<Fadt, Trouble> {
-    let said = machine.boot.acpi;
+    let root = root(machine).ok_or(Trouble::NoRoot)?;
     let memory = &mut Reader(machine);
-    let root: Root = said.or_else(|| acpi::scan(memory)).ok_or(Trouble::NoRoot)?;
     Ok(Fadt::read(memory, root, &mut |fault| warn!("acpi: {fault}"))?)
 }
 
@@ -111,7 +115,7 @@ fn reset(register: Register, value: u8) -> Option<Reset> {
 }
 
 /// Physical memory as the memory map has it.
-struct Reader<'a>(&'a mut Machine);
+pub struct Reader<'a>(pub &'a mut Machine);
 
 impl Physical for Reader<'_> {
     fn read(&mut self, at: u64, into: &mut [u8]) -> Result<(), Absent> {

@@ -27,6 +27,19 @@ pub struct Features {
     pub phys_bits: u32,
 }
 
+impl Features {
+    /// Whether a CPU with these can run on tables that are made for `other`, in a mode that both have: nothing that their entries
+    /// may use is missing.
+    pub const fn covers(&self, other: &Self) -> bool {
+        (self.pse || !other.pse)
+            && (self.pge || !other.pge)
+            && (self.pat || !other.pat)
+            && (self.nx || !other.nx)
+            && (self.page_1g || !other.page_1g)
+            && self.phys_bits >= other.phys_bits
+    }
+}
+
 /// What this CPU takes away from a format.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {

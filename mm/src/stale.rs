@@ -1,11 +1,20 @@
 //! What a change leaves behind in the CPU's caches, and the duty to flush it.
 
 use crate::trees::Trees;
-use crate::{Format, Frame, Level, Memory, PAGE_SIZE, PageRange, PagingInfo, VirtAddr, walk};
+use crate::{Flush, Format, Frame, Level, Memory, PAGE_SIZE, PageRange, PagingInfo, VirtAddr, walk};
 
-/// The part of a CPU that remembers translations. `arch` implements it with `invlpg` and CR3; the tests
-/// implement it with a TLB that remembers everything it may.
+/// The part of the CPUs that remembers translations: of all of them that may have used the tables. `arch` implements it with
+/// `invlpg`, CR3 and interrupts to the other CPUs; the tests implement it with TLBs that remember everything they may.
 pub trait Mmu: Sync {
+    /// Drops what `flush` names, on all CPUs before it returns, but for those that [may wait](Flush::may_wait).
+    fn flush(&self, flush: &Flush) {
+        match flush.pages() {
+            Some(pages) => pages.iter().for_each(|page| self.flush_page(*page)),
+            None if flush.has_global() => self.flush_all(),
+            None => self.flush_local(),
+        }
+    }
+
     /// Drops every translation of the 4 KiB page at `va`, global ones included, and all paging-structure
     /// caches of the current address space (INVLPG; SDM vol. 3A, 4.10.4.1).
     fn flush_page(&self, va: VirtAddr);
@@ -17,9 +26,6 @@ pub trait Mmu: Sync {
     /// Drops everything, global translations too (CR4.PGE turned off and on).
     fn flush_all(&self);
 }
-
-/// Beyond this many pages one full flush is cheaper than a flush a page: INVLPG costs about 100 ns.
-const FLUSH_ALL_BEYOND: u64 = 33;
 
 /// Translations that a change has made stale, and tables that it has taken out of the tree.
 ///
@@ -117,25 +123,31 @@ impl Stale {
         self.trees.tables()
     }
 
-    /// Flushes what is stale on this CPU and then gives the tables back to `memory`.
+    /// Flushes what is stale, on every CPU, and then gives the tables back to `memory`.
     pub fn flush(self, memory: &mut Memory, mmu: &dyn Mmu) {
+        mmu.flush(&self.named());
+        self.give_back(memory);
+    }
+
+    /// What is stale, page by page where there are few.
+    fn named(&self) -> Flush {
         let stride = u64::from(self.stride).min(self.range.pages).max(1);
         let places = self.range.pages.div_ceil(stride);
         // For each place: the page, and what the self-map shows of it at every level below the highest changed.
-        if places.saturating_mul(self.level.into()) <= FLUSH_ALL_BEYOND {
+        let flush = if places.saturating_mul(self.level.into()) <= Flush::MOST_PAGES as u64 {
+            let mut flush = Flush::none();
             for n in 0..places {
                 let va = self.range.start.offset(n * stride * PAGE_SIZE);
-                mmu.flush_page(va);
-                for level in 1..self.level {
-                    mmu.flush_page(self.format.info.entry_address(va, level));
-                }
+                flush.add(va);
+                (1..self.level).for_each(|level| flush.add(self.format.info.entry_address(va, level)));
             }
-        } else if self.global {
-            mmu.flush_all();
+            flush
         } else {
-            mmu.flush_local();
-        }
-        self.give_back(memory);
+            Flush::all(self.global)
+        };
+        // Who idles in the kernel touches no page of a program.
+        let of_programs = self.range.start < self.format.info.kernel_half();
+        if of_programs && self.tables_held() == 0 { flush.when_awake() } else { flush }
     }
 
     /// Gives the tables back without a flush.

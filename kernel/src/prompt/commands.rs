@@ -33,7 +33,7 @@ enum Choices {
     Words(&'static [&'static [&'static str]]),
 }
 
-const COMMANDS: [Command; 19] = [
+const COMMANDS: [Command; 20] = [
     Command {
         name: "help",
         arguments: "[COMMAND]",
@@ -68,6 +68,20 @@ const COMMANDS: [Command; 19] = [
         ),
         choices: Choices::Anything,
         run: |console, machine, _| show::cpu(console, machine),
+    },
+    Command {
+        name: "cpus",
+        arguments: "",
+        does: "Shows the CPUs, and how often one asked others to forget translations.",
+        example: (
+            "cpus",
+            "CPU  APIC  state    mode  answers\n\
+             0    0     online   pml5  0\n\
+             1    1     online   pml5  12\n\
+             shootdowns: 12, in which 12 CPUs were asked",
+        ),
+        choices: Choices::Anything,
+        run: |console, machine, _| show::cpus(console, machine),
     },
     Command {
         name: "mem",

@@ -1,6 +1,7 @@
 //! What the prompt prints, a file a subject. Everything is made as it is printed: nothing here needs a heap.
 
 mod cpu;
+mod cpus;
 mod frame;
 mod maps;
 mod mem;
@@ -8,6 +9,7 @@ mod paging;
 mod walk;
 
 pub use cpu::cpu;
+pub use cpus::cpus;
 pub use frame::{Change, frame};
 pub use maps::maps;
 pub use mem::mem;

@@ -3,7 +3,9 @@
 use std::panic::resume_unwind;
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
-use kernel::{BootFacts, CpuFacts, Fault, Input, Machine, Platform, Registers, Reset, Sleep};
+use kernel::{
+    BootFacts, CpuFacts, CpuState, Fault, Input, Machine, Platform, Registers, Reset, Sleep, StartFailure, Started,
+};
 use mm::{
     Access, Controls, FaultCode, Features, PAGE_SIZE, PhysAddr, Region, Section, Trial, VirtAddr, Width, Window, select,
 };
@@ -91,7 +93,14 @@ impl Board {
             selection,
             features: FULL,
             memory_map,
-            boot: BootFacts { arch: "x86_64", command_line: "", loader: "none", acpi: None, selftest: false, cpus: 1 },
+            boot: BootFacts {
+                arch: "x86_64",
+                command_line: "",
+                loader: "none",
+                acpi: None,
+                selftest: false,
+                max_cpus: None,
+            },
         };
         (Self { _arena: arena, memory, metadata, regions, free }, machine)
     }
@@ -238,6 +247,33 @@ impl Platform for Host {
 
     fn cycles(&self) -> Option<u64> {
         None
+    }
+
+    fn open_apic(&self, _: &mut KernelMap, _: &mut Memory) -> Result<Option<u32>, MapError> {
+        Ok(None)
+    }
+
+    fn start_cpus(
+        &self,
+        _: &[u32],
+        _: &mut KernelMap,
+        _: &'static spin::Mutex<Memory>,
+        _: &Features,
+    ) -> Result<Started, StartFailure> {
+        unreachable!("there is no APIC")
+    }
+
+    fn each_cpu(&self, tell: &mut dyn FnMut(CpuState)) {
+        tell(CpuState { index: 0, apic: 0, doing: "online", online: true, answers: 0 });
+    }
+
+    fn on_others(&self, _: &(dyn Fn(usize) + Sync), meanwhile: &mut dyn FnMut()) -> usize {
+        meanwhile();
+        0
+    }
+
+    fn shootdowns(&self) -> (usize, usize) {
+        (0, 0)
     }
 
     fn heap(&self) -> (usize, usize) {

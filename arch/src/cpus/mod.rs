@@ -1,0 +1,216 @@
+//! The CPUs: which there are, what each is doing, and how one asks something of the others.
+//!
+//! The CPU that booted has the number 0 and starts the others ([`start`]), all at once. Each then waits in [`idle`] for work
+//! ([`work`]). What one CPU asks of another it notes in that CPU's [`Cpu::requests`], and interrupts it ([`request`]): to forget
+//! translations ([`shootdown`]), or to stand still while the mode changes ([`park`]). A CPU that panics stops all others
+//! ([`stop`]).
+//!
+//! # Who waits for whom
+//!
+//! A CPU that asks waits until all have answered, and serves meanwhile what is asked of itself. The others answer in an
+//! interrupt; so nobody may wait with interrupts off for what another CPU holds while it asks. The kernel keeps to this: locks
+//! that are held while translations are forgotten (physical memory, the tables) are taken with interrupts on.
+
+pub mod park;
+pub mod shootdown;
+pub mod start;
+pub mod stop;
+pub mod work;
+
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
+
+use crate::percpu::{self, MAX};
+use crate::{apic, interrupts};
+
+/// The interrupt by which one CPU asks something of another.
+pub(crate) const REQUEST: u8 = 0xF0;
+
+/// What can be asked.
+mod ask {
+    /// To forget what the [shootdown](super::shootdown) under way names.
+    pub const FLUSH: u32 = 1 << 0;
+    /// To stand still.
+    pub const PARK: u32 = 1 << 1;
+}
+
+/// How long a CPU may take to answer before it counts as lost: looks, each of some tens of nanoseconds.
+const PATIENCE: u32 = 1 << 28;
+
+/// After so many looks the interrupt is sent once more: one may get lost.
+const AGAIN: u32 = 1 << 24;
+
+/// What a CPU is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum State {
+    /// There is none of this number.
+    Absent = 0,
+    /// It has taken its number and is not ready yet.
+    Starting,
+    /// It does not have what the page tables rely on, and was left out.
+    Unfit,
+    /// It runs.
+    Online,
+    /// It stands still while another changes the mode.
+    Parked,
+    /// It was stopped for good.
+    Stopped,
+}
+
+impl State {
+    const ALL: [Self; 6] = [Self::Absent, Self::Starting, Self::Unfit, Self::Online, Self::Parked, Self::Stopped];
+}
+
+/// What is known of a CPU.
+struct Cpu {
+    /// Its APIC's number.
+    apic: AtomicU32,
+    state: AtomicU8,
+    /// What is asked of it, and not yet answered.
+    requests: AtomicU32,
+    /// It waits in [`idle`] and has promised to forget what is [stale](Self::stale) before it goes on.
+    idle: AtomicBool,
+    /// It has something to forget.
+    stale: AtomicBool,
+    /// How many requests it has answered.
+    answers: AtomicU32,
+}
+
+impl Cpu {
+    const ABSENT: Self = Self {
+        apic: AtomicU32::new(0),
+        state: AtomicU8::new(State::Absent as u8),
+        requests: AtomicU32::new(0),
+        idle: AtomicBool::new(false),
+        stale: AtomicBool::new(false),
+        answers: AtomicU32::new(0),
+    };
+
+    fn state(&self) -> State {
+        State::ALL[usize::from(self.state.load(Ordering::Acquire)) % State::ALL.len()]
+    }
+
+    fn set(&self, state: State) {
+        self.state.store(state as u8, Ordering::Release);
+    }
+}
+
+static CPUS: [Cpu; MAX] = [const { Cpu::ABSENT }; MAX];
+
+/// One more than the highest number that was ever taken.
+static END: AtomicUsize = AtomicUsize::new(1);
+
+/// What is known of a CPU, to be told.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// Its number; 0 is the one that booted.
+    pub index: usize,
+    /// Its APIC's number; 0 where no APIC is open.
+    pub apic: u32,
+    /// What it is doing.
+    pub state: State,
+    /// How many requests of other CPUs it has answered.
+    pub answers: u32,
+}
+
+/// Every CPU that has a number, in their order.
+pub fn all() -> impl Iterator<Item = Known> {
+    let known = |(index, cpu): (usize, &Cpu)| Known {
+        index,
+        apic: cpu.apic.load(Ordering::Relaxed),
+        // The first needs no one to say so.
+        state: if index == 0 && cpu.state() == State::Absent { State::Online } else { cpu.state() },
+        answers: cpu.answers.load(Ordering::Relaxed),
+    };
+    CPUS[..END.load(Ordering::Acquire)].iter().enumerate().map(known)
+}
+
+/// How many CPUs run.
+pub fn count() -> usize {
+    all().filter(|cpu| cpu.state == State::Online).count()
+}
+
+/// The CPUs that run beside this one.
+fn others() -> impl Iterator<Item = (usize, &'static Cpu)> {
+    let own = percpu::index();
+    let cpus = CPUS[..END.load(Ordering::Acquire)].iter().enumerate();
+    cpus.filter(move |(index, cpu)| *index != own && cpu.state() == State::Online)
+}
+
+/// Asks `what` of `cpu`, and interrupts it.
+fn request(cpu: &Cpu, what: u32) {
+    cpu.requests.fetch_or(what, Ordering::SeqCst);
+    apic::send(cpu.apic.load(Ordering::Relaxed), REQUEST);
+}
+
+/// The interrupt by which something is asked of this CPU.
+pub(crate) fn interrupt() {
+    apic::acknowledge();
+    serve(true);
+}
+
+/// Does what is asked of this CPU. It stands still only where it `may`.
+fn serve(may_park: bool) {
+    let cpu = &CPUS[percpu::index()];
+    let left = if may_park { 0 } else { ask::PARK };
+    let asked = cpu.requests.fetch_and(left, Ordering::SeqCst) & !left;
+    if asked & ask::FLUSH != 0 {
+        shootdown::answer();
+        cpu.answers.fetch_add(1, Ordering::Relaxed);
+    }
+    if asked & ask::PARK != 0 {
+        cpu.answers.fetch_add(1, Ordering::Relaxed);
+        park::stand(cpu);
+    }
+}
+
+/// Waits until `done`, and serves meanwhile what is asked of this CPU. `again` is called now and then, for what may have got
+/// lost.
+///
+/// # Panics
+/// If it takes too long. `late` then names the CPU that does not answer.
+fn wait_until(done: impl Fn() -> bool, again: impl Fn(), late: impl Fn() -> Option<usize>, what: &str) {
+    for look in 1.. {
+        if done() {
+            return;
+        }
+        serve(false);
+        core::hint::spin_loop();
+        if look % AGAIN == 0 {
+            again();
+        }
+        if look == PATIENCE {
+            match late() {
+                Some(index) => {
+                    let apic = CPUS[index].apic.load(Ordering::Relaxed);
+                    panic!("CPU {index} (APIC {apic}) does not answer when it is asked to {what}")
+                }
+                None => panic!("no CPU answers when asked to {what}"),
+            }
+        }
+    }
+}
+
+/// What a CPU does that has nothing to do: works when there is [`work`], and else waits for an interrupt.
+pub fn idle() -> ! {
+    let cpu = &CPUS[percpu::index()];
+    loop {
+        interrupts::disable();
+        cpu.idle.store(true, Ordering::SeqCst);
+        // SAFETY: the IDT is loaded, and nothing is locked here.
+        unsafe { interrupts::take_one_unless(work::is_there) };
+        leave_idle(cpu);
+        // SAFETY: as above.
+        unsafe { interrupts::enable() };
+        work::take();
+    }
+}
+
+/// Ends the wait of [`idle`]: what was promised is done. In the order of memory this comes after the promise is taken back, and
+/// whoever has something to be forgotten looks at the promise after saying so: one of the two sees the other.
+fn leave_idle(cpu: &Cpu) {
+    cpu.idle.store(false, Ordering::SeqCst);
+    if cpu.stale.swap(false, Ordering::SeqCst) {
+        crate::tlb::flush_all();
+    }
+}

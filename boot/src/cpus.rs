@@ -1,0 +1,138 @@
+//! Starting the other CPUs: what each needs, made out of memory, and the page on which they begin.
+
+use alloc::vec::Vec;
+
+use arch::{apic, cpus};
+use kernel::{CpuState, Platform, StartFailure, Started};
+use mm::{Cache, Features, Frame, KernelMap, MapError, Memory, OwnedFrames, PAGE_SIZE, PhysAddr, Stack};
+use spin::Mutex;
+
+use crate::platform::PC;
+
+/// Where a CPU can begin ends: it has 20 bits of address. Pages from 0xA0 on are not RAM, and 0xA0 to 0xBF no start-up vectors.
+const REACH: Frame = Frame(0xA0);
+
+/// Pages of each of a CPU's stacks, log2.
+const STACK_ORDER: u8 = 2;
+
+/// How long CPUs are waited for, in milliseconds.
+const PATIENCE: u32 = 1000;
+
+/// Opens this CPU's APIC, if it has one, and tells its number.
+///
+/// # Errors
+/// Why its registers could not be mapped.
+pub fn open(map: &mut KernelMap, memory: &mut Memory) -> Result<Option<u32>, MapError> {
+    let Some(kind) = apic::find() else { return Ok(None) };
+    let registers = match kind {
+        apic::Kind::Memory(at) => map.map_device(memory, "APIC", PhysAddr(at), PAGE_SIZE, Cache::Uncached)?.0,
+        apic::Kind::Model => 0,
+    };
+    // SAFETY: mapped for good, and this is the CPU that booted.
+    unsafe { apic::open_first(kind, registers as usize) };
+    Ok(Some(apic::id()))
+}
+
+/// The stacks of a CPU, the one for everything first.
+type Stacks = [Stack; cpus::start::STACKS_EACH];
+
+/// Starts CPUs. See [`Platform::start_cpus`].
+pub fn start(
+    apics: &[u32],
+    map: &mut KernelMap,
+    memory: &'static Mutex<Memory>,
+    features: &Features,
+) -> Result<Started, StartFailure> {
+    let mut stacks = provide(apics.len(), map, memory)?;
+    let taken = memory.lock().take(0, REACH);
+    let started = match taken {
+        Ok(mut page) => {
+            let started = start_on(&mut page, &apics[..stacks.len()], map, memory, features);
+            memory.lock().put(page);
+            started
+        }
+        Err(_) => Err(StartFailure::NoPage),
+    };
+    // A number that was taken is not taken again, nor is what belongs to it, though the CPU may have been left out.
+    let used = started.as_ref().map_or(0, |started| started.taken);
+    for stacks in stacks.drain(used..) {
+        give_back(stacks, map, memory);
+    }
+    started
+}
+
+/// Starts CPUs that have been provided for, on the page `page`.
+fn start_on(
+    page: &mut OwnedFrames,
+    apics: &[u32],
+    map: &mut KernelMap,
+    memory: &'static Mutex<Memory>,
+    features: &Features,
+) -> Result<Started, StartFailure> {
+    let mmu = PC.mmu();
+    let frame = page.run().first;
+    {
+        let memory = &mut memory.lock();
+        map.with_frame(memory, mmu, page, 0, |bytes| cpus::start::lay(bytes, frame, features))?;
+        map.map_identity(memory, frame)?;
+    }
+    // SAFETY: the page was laid and mapped above, and each CPU has been provided for; they do not run: the firmware's table lists
+    // each CPU once, and the kernel has taken out the one that runs. The APIC is open, as the kernel knows its number.
+    unsafe { cpus::start::run(apics, frame, features, PATIENCE, |_| cpus::idle()) };
+    let memory = &mut memory.lock();
+    let outcome = map.with_frame(memory, mmu, page, 0, cpus::start::outcome);
+    map.unmap_identity(memory, frame, mmu)?;
+    let (taken, refused) = outcome?;
+    Ok(Started { asked: apics.len(), taken: taken as usize, refused: refused as usize })
+}
+
+/// Makes what `count` CPUs need, or fewer, if there is no memory for so many.
+fn provide(count: usize, map: &mut KernelMap, memory: &Mutex<Memory>) -> Result<Vec<Stacks>, StartFailure> {
+    let mut all = Vec::new();
+    all.try_reserve_exact(count).map_err(|_| StartFailure::NoMemory)?;
+    while all.len() < count {
+        let Some(stacks) = map_stacks(map, &mut memory.lock()) else { break };
+        all.push(stacks);
+    }
+    if all.is_empty() {
+        return Err(StartFailure::NoMemory);
+    }
+    for (number, stacks) in all.iter().enumerate() {
+        // SAFETY: the stacks are mapped and go to nobody else while the number can be taken; no CPU was started.
+        unsafe { cpus::start::provide(number, &stacks.each_ref().map(|stack| stack.top().0 as usize)) };
+    }
+    Ok(all)
+}
+
+fn map_stacks(map: &mut KernelMap, memory: &mut Memory) -> Option<Stacks> {
+    let mut stacks = [const { None }; cpus::start::STACKS_EACH];
+    for stack in &mut stacks {
+        *stack = map.map_stack(memory, STACK_ORDER).ok();
+    }
+    if stacks.iter().all(Option::is_some) {
+        return Some(stacks.map(|stack| stack.expect("all are there")));
+    }
+    stacks.into_iter().flatten().for_each(|stack| map.unmap_stack(memory, PC.mmu(), stack));
+    None
+}
+
+fn give_back(stacks: Stacks, map: &mut KernelMap, memory: &Mutex<Memory>) {
+    let memory = &mut memory.lock();
+    stacks.into_iter().for_each(|stack| map.unmap_stack(memory, PC.mmu(), stack));
+}
+
+/// Tells of each CPU.
+pub fn each(tell: &mut dyn FnMut(CpuState)) {
+    for cpu in cpus::all() {
+        let doing = match cpu.state {
+            cpus::State::Absent => continue,
+            cpus::State::Starting => "starting",
+            cpus::State::Unfit => "left out",
+            cpus::State::Online => "online",
+            cpus::State::Parked => "parked",
+            cpus::State::Stopped => "stopped",
+        };
+        let online = cpu.state == cpus::State::Online;
+        tell(CpuState { index: cpu.index, apic: cpu.apic, doing, online, answers: cpu.answers });
+    }
+}

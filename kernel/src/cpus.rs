@@ -1,0 +1,121 @@
+//! The other CPUs: which there are, starting them, and telling of them.
+
+use alloc::vec::Vec;
+
+use acpi::{Entry, Madt, State};
+use log::{info, warn};
+
+use crate::power::{Reader, root};
+use crate::{CpuState, Machine};
+
+/// Starts the CPUs that the firmware lists. Whatever is wrong is said, and the kernel goes on with those that it has.
+pub fn start(machine: &mut Machine) {
+    if machine.boot.max_cpus == Some(1) {
+        info!("cpus: one, as the command line says");
+        return;
+    }
+    let Some(listed) = list(machine) else { return };
+    let own = match machine.platform.open_apic(&mut machine.map, &mut machine.memory.lock()) {
+        Ok(Some(own)) => own,
+        Ok(None) => {
+            info!("cpus: one; it has no local APIC by which it could reach others");
+            return;
+        }
+        Err(error) => {
+            warn!("cpus: one; its local APIC cannot be mapped: {error}");
+            return;
+        }
+    };
+    let others = choose(listed, own, machine.boot.max_cpus);
+    if others.is_empty() {
+        return;
+    }
+    let Machine { platform, map, memory, features, .. } = machine;
+    match platform.start_cpus(&others, map, memory, features) {
+        Ok(started) => {
+            let unheard = others.len() - started.asked;
+            if unheard > 0 {
+                warn!("cpus: there is no memory for {unheard} of them");
+            }
+            if started.refused > 0 {
+                warn!("cpus: {} lack what the page tables rely on and were left out", started.refused);
+            }
+        }
+        Err(failure) => warn!("cpus: the others cannot be started: {failure}"),
+    }
+    report(machine, &others);
+}
+
+/// The numbers of the APICs of those CPUs that can be started, as the firmware lists them.
+fn list(machine: &mut Machine) -> Option<Vec<u32>> {
+    let Some(root) = root(machine) else {
+        info!("cpus: one; there are no ACPI tables that would list others");
+        return None;
+    };
+    let memory = &mut Reader(machine);
+    let mut listed = Vec::new();
+    let (mut absent, mut lost) = (0, 0);
+    let read = Madt::read(memory, root, &mut |fault| warn!("acpi: {fault}")).and_then(|madt| {
+        madt.each(memory, &mut |entry| match entry {
+            Entry::Processor(processor) if processor.state == State::Enabled => match listed.try_reserve(1) {
+                Ok(()) => listed.push(processor.apic),
+                Err(_) => lost += 1,
+            },
+            Entry::Processor(_) => absent += 1,
+            Entry::IoApic { .. } | Entry::Override { .. } => {}
+        })
+    });
+    if let Err(fault) = read {
+        info!("cpus: one; acpi: {fault}");
+        return None;
+    }
+    if absent > 0 {
+        info!("cpus: {absent} are listed that are not there");
+    }
+    if lost > 0 {
+        warn!("cpus: there is no memory to list {lost} more");
+    }
+    Some(listed)
+}
+
+/// Those of `listed` that are to be started beside the one with the APIC `own`, each once.
+fn choose(mut listed: Vec<u32>, own: u32, most: Option<u32>) -> Vec<u32> {
+    let before = listed.len();
+    listed.sort_unstable();
+    listed.dedup();
+    if listed.len() < before {
+        warn!("acpi: {} CPUs are listed more than once", before - listed.len());
+    }
+    if !listed.contains(&own) {
+        warn!("acpi: the CPU that runs, with the APIC {own}, is not listed");
+    }
+    listed.retain(|apic| *apic != own);
+    let room = most.map_or(usize::MAX, |most| most as usize - 1);
+    if listed.len() > room {
+        info!("cpus: {} are left alone, as the command line says", listed.len() - room);
+        listed.truncate(room);
+    }
+    listed
+}
+
+/// Says which of those that were to be started did not come up.
+fn report(machine: &Machine, wanted: &[u32]) {
+    let mut online = 0;
+    for apic in wanted {
+        let mut up = false;
+        machine.platform.each_cpu(&mut |cpu| up |= cpu.apic == *apic && cpu.index != 0 && cpu.online);
+        if up {
+            online += 1;
+        } else {
+            warn!("cpus: the one with the APIC {apic} did not come up and is left out");
+        }
+    }
+    info!("cpus: {online} beside the first");
+}
+
+/// How many run.
+pub fn count(machine: &Machine) -> usize {
+    let mut count = 0;
+    machine.platform.each_cpu(&mut |cpu: CpuState| count += usize::from(cpu.online));
+    count.max(1)
+}

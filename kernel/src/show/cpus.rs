@@ -1,0 +1,22 @@
+//! `cpus`: which run.
+
+use core::fmt::{self, Write};
+
+use crate::Machine;
+use crate::console::Console;
+
+/// Prints a line for each CPU, and what they asked of one another.
+pub fn cpus(console: &mut Console, machine: &Machine) -> fmt::Result {
+    let mode = machine.selection.paging.routines.info.name;
+    writeln!(console, "CPU  APIC  state    mode  answers")?;
+    let mut told = Ok(());
+    machine.platform.each_cpu(&mut |cpu| {
+        // Those that run change the mode together.
+        let mode = if cpu.online { mode } else { "-" };
+        told =
+            told.and(writeln!(console, "{:<4} {:<5} {:<8} {mode:<5} {}", cpu.index, cpu.apic, cpu.doing, cpu.answers));
+    });
+    told?;
+    let (shootdowns, asked) = machine.platform.shootdowns();
+    writeln!(console, "shootdowns: {shootdowns}, in which {asked} CPUs were asked")
+}
