@@ -27,12 +27,15 @@ pub enum Misuse<'a> {
     Unknown(&'a str),
     /// It is `keys=` and a name that no layout has.
     Layout(&'a str),
+    /// It is `maxcpus=` and no number of CPUs.
+    Count(&'a str),
 }
 
 impl fmt::Display for Misuse<'_> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Misuse::Unknown(word) => write!(f, "'{word}' is no option and is ignored"),
+            Misuse::Count(word) => write!(f, "'{word}' names no number above 0 and is ignored"),
             Misuse::Layout(word) => {
                 write!(f, "'{word}' names no layout and is ignored; there are {}", keys::NAMES)
             }
@@ -85,7 +88,7 @@ mod tests {
     fn parse(line: &str) -> (Options, Vec<&str>) {
         let mut unknown = Vec::new();
         let options = Options::parse(line, |misuse| match misuse {
-            Misuse::Unknown(word) => unknown.push(word),
+            Misuse::Unknown(word) | Misuse::Count(word) => unknown.push(word),
             Misuse::Layout(word) => panic!("{word}"),
         });
         (options, unknown)

@@ -77,14 +77,16 @@ struct Cpu {
 }
 
 impl Cpu {
-    const ABSENT: Self = Self {
-        apic: AtomicU32::new(0),
-        state: AtomicU8::new(State::Absent as u8),
-        requests: AtomicU32::new(0),
-        idle: AtomicBool::new(false),
-        stale: AtomicBool::new(false),
-        answers: AtomicU32::new(0),
-    };
+    const fn absent() -> Self {
+        Self {
+            apic: AtomicU32::new(0),
+            state: AtomicU8::new(State::Absent as u8),
+            requests: AtomicU32::new(0),
+            idle: AtomicBool::new(false),
+            stale: AtomicBool::new(false),
+            answers: AtomicU32::new(0),
+        }
+    }
 
     fn state(&self) -> State {
         State::ALL[usize::from(self.state.load(Ordering::Acquire)) % State::ALL.len()]
@@ -95,7 +97,7 @@ impl Cpu {
     }
 }
 
-static CPUS: [Cpu; MAX] = [const { Cpu::ABSENT }; MAX];
+static CPUS: [Cpu; MAX] = [const { Cpu::absent() }; MAX];
 
 /// One more than the highest number that was ever taken.
 static END: AtomicUsize = AtomicUsize::new(1);

@@ -79,11 +79,13 @@ pub struct Own {
 }
 
 impl Own {
-    const EMPTY: Self = Self { tasks: Tasks::EMPTY, gates: [Descriptor::NULL; 256] };
+    const fn empty() -> Self {
+        Self { tasks: Tasks::empty(), gates: [Descriptor::NULL; 256] }
+    }
 
     /// For a CPU whose exceptions with a stack of their own ([`OWN_STACK`]) have these, which end there.
     pub fn new(stacks: [usize; OWN_STACK.len()]) -> Self {
-        let mut own = Self::EMPTY;
+        let mut own = Self::empty();
         own.tasks.prepare(stacks);
         own
     }
@@ -104,7 +106,7 @@ impl Own {
 }
 
 /// The first CPU's.
-static mut FIRST: Own = Own::EMPTY;
+static mut FIRST: Own = Own::empty();
 
 /// Each CPU's, written before it runs.
 static mut OWN: [*mut Own; percpu::MAX] = [ptr::null_mut(); percpu::MAX];

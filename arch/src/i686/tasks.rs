@@ -38,7 +38,9 @@ pub(super) fn first_stacks() -> [usize; OWN_STACK.len()] {
 pub(super) struct Tasks([UnsafeCell<TaskStateSegment>; COUNT]);
 
 impl Tasks {
-    pub(super) const EMPTY: Self = Self([const { UnsafeCell::new(TaskStateSegment::new()) }; COUNT]);
+    pub(super) const fn empty() -> Self {
+        Self([const { UnsafeCell::new(TaskStateSegment::new()) }; COUNT])
+    }
 
     /// Where the state of the task number `index` lies.
     ///

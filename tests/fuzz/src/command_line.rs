@@ -10,7 +10,7 @@ pub fn run(bytes: &[u8]) {
 
     // Word by word and letter by letter, as the documentation tells it.
     let mut expected = Vec::new();
-    let (mut no_xpa, mut selftest, mut layout) = (false, false, String::from("us"));
+    let (mut no_xpa, mut selftest, mut layout, mut most) = (false, false, String::from("us"), None);
     let mut word = String::new();
     for letter in line.chars().chain([' ']) {
         if !letter.is_whitespace() {
@@ -29,24 +29,28 @@ pub fn run(bytes: &[u8]) {
                     expected.push((true, word.clone()));
                 }
             }
+            lower if lower.starts_with("maxcpus=") => match lower["maxcpus=".len()..].parse() {
+                Ok(count @ 1..) => most = Some(count),
+                _ => expected.push((true, word.clone())),
+            },
             _ => expected.push((false, word.clone())),
         }
         word.clear();
     }
-    assert_eq!((options.no_xpa, options.selftest), (no_xpa, selftest), "{line:?}");
+    assert_eq!((options.no_xpa, options.selftest, options.max_cpus), (no_xpa, selftest, most), "{line:?}");
     assert_eq!(Some(options.keys), keys::Layout::named(&layout), "{line:?}");
     let refused: Vec<(bool, String)> = refused
         .iter()
         .map(|misuse| match misuse {
             Misuse::Unknown(word) => (false, word.to_string()),
-            Misuse::Layout(word) => (true, word.to_string()),
+            Misuse::Layout(word) | Misuse::Count(word) => (true, word.to_string()),
         })
         .collect();
     assert_eq!(refused, expected, "{line:?}");
 
-    // Neither the order of words nor their case matters, but for the layout, of which the last one counts.
+    // Neither the order of words nor their case matters, but for what has a value, of which the last one counts.
     let backwards: Vec<&str> = line.split_whitespace().rev().collect();
     let backwards = backwards.join("\n").to_ascii_uppercase();
-    let backwards = Options { keys: options.keys, ..Options::parse(&backwards, |_| ()) };
+    let backwards = Options { keys: options.keys, max_cpus: options.max_cpus, ..Options::parse(&backwards, |_| ()) };
     assert_eq!(backwards, options, "{line:?} backwards");
 }
