@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use arch::{apic, cpus};
 use kernel::{CpuState, Platform, StartFailure, Started};
 use mm::{Cache, Features, Frame, KernelMap, MapError, Memory, OwnedFrames, PAGE_SIZE, PhysAddr, Stack};
-use spin::Mutex;
+use sched::lock::Lock;
 
 use crate::platform::PC;
 
@@ -40,7 +40,7 @@ type Stacks = [Stack; cpus::start::STACKS_EACH];
 pub fn start(
     apics: &[u32],
     map: &mut KernelMap,
-    memory: &'static Mutex<Memory>,
+    memory: &'static Lock<Memory>,
     features: &Features,
 ) -> Result<Started, StartFailure> {
     let mut stacks = provide(apics.len(), map, memory)?;
@@ -66,7 +66,7 @@ fn start_on(
     page: &mut OwnedFrames,
     apics: &[u32],
     map: &mut KernelMap,
-    memory: &'static Mutex<Memory>,
+    memory: &'static Lock<Memory>,
     features: &Features,
 ) -> Result<Started, StartFailure> {
     let mmu = PC.mmu();
@@ -87,7 +87,7 @@ fn start_on(
 }
 
 /// Makes what `count` CPUs need, or fewer, if there is no memory for so many.
-fn provide(count: usize, map: &mut KernelMap, memory: &Mutex<Memory>) -> Result<Vec<Stacks>, StartFailure> {
+fn provide(count: usize, map: &mut KernelMap, memory: &Lock<Memory>) -> Result<Vec<Stacks>, StartFailure> {
     let mut all = Vec::new();
     all.try_reserve_exact(count).map_err(|_| StartFailure::NoMemory)?;
     while all.len() < count {
@@ -116,7 +116,7 @@ fn map_stacks(map: &mut KernelMap, memory: &mut Memory) -> Option<Stacks> {
     None
 }
 
-fn give_back(stacks: Stacks, map: &mut KernelMap, memory: &Mutex<Memory>) {
+fn give_back(stacks: Stacks, map: &mut KernelMap, memory: &Lock<Memory>) {
     let memory = &mut memory.lock();
     stacks.into_iter().for_each(|stack| map.unmap_stack(memory, PC.mmu(), stack));
 }

@@ -4,7 +4,7 @@ use arch::{cpu, cpus as others, fault, interrupts, keyboard, mode, power, probe,
 use kernel::{CpuFacts, CpuState, Fault, Input, Platform, Registers, Reset, Sleep, StartFailure, Started};
 use mm::{Access, Cache, Controls, FaultCode, Features, KernelMap, MapError, Memory, Mmu, PhysAddr, Trial, Width};
 
-use spin::Mutex;
+use sched::lock::Lock;
 
 use crate::{cpus, heap};
 
@@ -74,7 +74,7 @@ impl Platform for Pc {
         &self,
         apics: &[u32],
         map: &mut KernelMap,
-        memory: &'static Mutex<Memory>,
+        memory: &'static Lock<Memory>,
         features: &Features,
     ) -> Result<Started, StartFailure> {
         cpus::start(apics, map, memory, features)

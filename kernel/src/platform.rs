@@ -6,7 +6,7 @@ use mm::{
     Access, Cache, Controls, FaultCode, Features, KernelMap, MapError, Memory, Mmu, PhysAddr, Trial, VirtAddr, Width,
 };
 
-use spin::Mutex;
+use sched::lock::Lock;
 
 /// The machine below the kernel. `boot` implements it with `arch`; the kernel itself never sees either.
 pub trait Platform: Sync {
@@ -55,7 +55,7 @@ pub trait Platform: Sync {
         &self,
         apics: &[u32],
         map: &mut KernelMap,
-        memory: &'static Mutex<Memory>,
+        memory: &'static Lock<Memory>,
         features: &Features,
     ) -> Result<Started, StartFailure>;
 

@@ -257,7 +257,7 @@ impl Platform for Host {
         &self,
         _: &[u32],
         _: &mut KernelMap,
-        _: &'static spin::Mutex<Memory>,
+        _: &'static sched::lock::Lock<Memory>,
         _: &Features,
     ) -> Result<Started, StartFailure> {
         unreachable!("there is no APIC")
