@@ -51,6 +51,10 @@ test-boot *ROWS: iso
     tools/build-hostile
     tools/cargo run --package boot-tests --release -- {{ROWS}}
 
+# Take the pictures in docs/images of booted machines, and draw the four address spaces
+pictures: iso atlas
+    tools/cargo run --package boot-tests --release -- --pictures
+
 # Boot with too few frames, from none on, and run every command with too few: kernels with failures to order
 test-inject:
     tools/build-inject

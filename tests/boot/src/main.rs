@@ -16,6 +16,7 @@ mod inject;
 mod keyboard;
 mod maps;
 mod picture;
+mod pictures;
 mod prompt;
 mod qemu;
 mod row;
@@ -55,6 +56,15 @@ fn main() -> ExitCode {
             }
         };
     }
+    if words.first().is_some_and(|word| word == "--pictures") {
+        return match pictures::run(&root) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(reason) => {
+                eprintln!("{reason}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let chosen = |row: &Row| words.is_empty() || words.iter().any(|word| row.name.contains(word.as_str()));
     let rows: Vec<Row> = rows::rows().into_iter().filter(chosen).collect();
     if rows.is_empty() {
@@ -84,7 +94,7 @@ type Verdict = Result<String, String>;
 fn run_all(rows: &[Row], root: &Path) -> Result<Vec<Verdict>, String> {
     let folder = root.join("build/boot-tests");
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let isos = Isos { root: root.into(), made: Mutex::new(HashMap::new()) };
+    let isos = Isos::new(root);
     let next = Mutex::new(0..rows.len());
     let results = Mutex::new(vec![Err("not run".to_string()); rows.len()]);
     thread::scope(|scope| {
@@ -116,6 +126,10 @@ struct Isos {
 }
 
 impl Isos {
+    fn new(root: &Path) -> Self {
+        Self { root: root.into(), made: Mutex::new(HashMap::new()) }
+    }
+
     fn get(&self, row: &Row) -> Result<PathBuf, String> {
         let original = self.root.join("build/strata.iso");
         if !original.exists() {
