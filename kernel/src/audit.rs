@@ -137,14 +137,31 @@ pub fn audit(
     list: &mut [u64],
     each: &mut dyn FnMut(Finding),
 ) -> Tally {
-    let mut tally = Tally::default();
+    let mut unlisted = 0;
+    let all = gather(map, memory, list, &mut |frame| {
+        unlisted += 1;
+        each(Finding { what: What::Unlisted, at: None, frame });
+    });
+    let listed = all.min(list.len());
+    let mut tally = check(map, memory, memory_map, &mut list[..listed], each);
+    tally.tables += unlisted;
+    tally.findings += unlisted;
+    tally
+}
+
+/// Tells `each` what is wrong with `map`, whose tables are `tables`.
+fn check(
+    map: &KernelMap,
+    memory: &Memory,
+    memory_map: &MemoryMap,
+    tables: &mut [u64],
+    each: &mut dyn FnMut(Finding),
+) -> Tally {
+    let mut tally = Tally { tables: tables.len() as u64, ..Tally::default() };
     let mut tell = |what, at, frame| {
         tally.findings += 1;
         each(Finding { what, at, frame });
     };
-    let all = gather(map, memory, list, &mut |frame| tell(What::Unlisted, None, frame));
-    let listed = all.min(list.len());
-    let tables = &mut list[..listed];
     tables.sort_unstable();
     let tables = &*tables;
     for (index, table) in tables.iter().enumerate() {
@@ -152,7 +169,7 @@ pub fn audit(
         if index > 0 && tables[index - 1] == *table {
             tell(What::SharedTable, None, frame);
         }
-        if memory.frames.is_free(frame) {
+        if memory.is_free(frame) {
             tell(What::FreeTable, None, frame);
         }
         if !memory.window.frames().contains(frame) {
@@ -165,7 +182,6 @@ pub fn audit(
         entries += entry.count;
         rules.check(&entry, &mut tell);
     });
-    tally.tables = all as u64;
     tally.entries = entries;
     tally
 }
@@ -292,10 +308,20 @@ fn meets(section: &Section, run: FrameRun) -> bool {
 /// Audits the live tables and prints each finding; `None` if there is no memory for the list of tables.
 fn live(console: &mut Console, machine: &Machine) -> Option<Tally> {
     let memory = &mut machine.memory.lock();
-    let tables = count_tables(&machine.map, memory);
-    let mut room = room(memory, tables)?;
+    // Few trees have more tables than one frame has room for, so that counting them first would mostly be in vain.
+    let mut tables = PAGE_SIZE / 8;
+    let mut room = loop {
+        let mut room = room(memory, tables)?;
+        let all = memory.words(&mut room).map_or(0, |list| gather(&machine.map, memory, list, &mut |_| {}));
+        if all as u64 <= tables {
+            tables = all as u64;
+            break room;
+        }
+        memory.put(room);
+        tables = all as u64;
+    };
     let tally = memory.words(&mut room).map(|list| {
-        audit(&machine.map, memory, &machine.memory_map, list, &mut |finding| {
+        check(&machine.map, memory, &machine.memory_map, &mut list[..tables as usize], &mut |finding| {
             // A console that fails has nobody to complain to.
             let _ = writeln!(console, "{finding}");
         })

@@ -55,6 +55,11 @@ impl Memory {
         self.cache.holds(frame)
     }
 
+    /// Whether `frame` is free, in the allocator or in the cache.
+    pub fn is_free(&self, frame: Frame) -> bool {
+        self.is_cached(frame) || self.frames.is_free(frame)
+    }
+
     /// Takes a block. Single frames are dealt from the cache: those that may lie anywhere apart from those that may
     /// lie anywhere in the window, because the former can be moved and the latter cannot. For anything else the
     /// cache gives up what it has before memory counts as short.

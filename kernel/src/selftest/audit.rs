@@ -90,6 +90,10 @@ impl Garden<'_> {
         let free = (0..self.memory.window.frames().end().0).map(Frame).find(|frame| self.memory.frames.is_free(*frame));
         let free = free.ok_or(Failure::Not("a frame is free"))?;
         let far = self.memory.window.frames().end();
+        // One that was given back just now counts as allocated further down.
+        let cached = self.memory.take(0, far).named("take a frame")?;
+        let first = cached.run().first;
+        self.memory.put(cached);
 
         self.plant(What::User, data, 1, |raw| raw | OPEN)?;
         self.plant(What::WritableConstant, text, 1, |raw| raw | WRITE)?;
@@ -101,6 +105,7 @@ impl Garden<'_> {
         self.plant(What::Guard, guard, 1, user(NOT_RAM, 0))?;
         self.plant(What::SharedTable, USER, 2, move |raw| raw & !ADDRESS | leaf_table.0 << PAGE_SHIFT)?;
         self.plant(What::FreeTable, USER, 2, move |raw| raw & !ADDRESS | free.0 << PAGE_SHIFT)?;
+        self.plant(What::FreeTable, USER, 2, move |raw| raw & !ADDRESS | first.0 << PAGE_SHIFT)?;
         self.plant(What::FarTable, USER, 2, move |raw| raw & !ADDRESS | far.0 << PAGE_SHIFT)?;
         if limits.no_execute {
             self.plant(What::WriteAndExecute, data, 1, |raw| raw & !NO_EXECUTE)?;

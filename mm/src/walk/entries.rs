@@ -61,13 +61,12 @@ fn below<F: Format>(
     let level = table.level;
     let end = F::INFO.entries(level);
     let mut next = 0;
-    while next < end {
-        let index = next;
-        next += 1;
-        // Most of most tables.
-        if table.peek(index) & bit::PRESENT == 0 {
-            continue;
+    loop {
+        let index = next_present(table, next);
+        if index == end {
+            return;
         }
+        next = index + 1;
         let raw = table.raw(index);
         let page = first + index as u64 * F::INFO.pages(level);
         let start = F::INFO.page_address(page);
@@ -92,6 +91,25 @@ fn below<F: Format>(
     }
 }
 
+/// How many entries are looked at between two jumps, where many are alike.
+const GROUP: usize = 32;
+
+/// The first index from `next` on whose entry is present, or the end of the table. Most of most tables is absent.
+fn next_present<F: Format>(table: Table<F>, mut next: usize) -> usize {
+    let end = F::INFO.entries(table.level);
+    let absent = |index| table.peek(index) & bit::PRESENT == 0;
+    if next < end && !absent(next) {
+        return next;
+    }
+    while next + GROUP <= end && (0..GROUP).fold(0, |any, n| any | table.peek(next + n)) & bit::PRESENT == 0 {
+        next += GROUP;
+    }
+    while next < end && absent(next) {
+        next += 1;
+    }
+    next
+}
+
 /// The index behind the run of leaves that begins with the word `raw` at `index`. Most of a tree is such runs, so that what
 /// there is to say of an entry is said once for a run.
 fn end_of_run<F: Format>(table: Table<F>, index: usize, raw: u64) -> usize {
@@ -99,11 +117,33 @@ fn end_of_run<F: Format>(table: Table<F>, index: usize, raw: u64) -> usize {
     let end = F::INFO.entries(table.level);
     let marks = bit::ACCESSED | bit::DIRTY;
     let mut next = index + 1;
-    // What a carry out of the topmost bit leaves is not present.
-    let mut expected = raw.wrapping_add(step) | marks;
-    while next < end && table.peek(next) | marks == expected {
-        next += 1;
-        expected = expected.wrapping_add(step);
+    let mut expected = raw.wrapping_add(step);
+    loop {
+        // The kernel's own pages are born with both marks, so that mostly these are alike too.
+        while next + GROUP <= end && all_go_on(table, next, expected, step) {
+            next += GROUP;
+            expected = expected.wrapping_add(step * GROUP as u64);
+        }
+        // What a carry out of the topmost bit leaves is not present.
+        let behind = end.min(next + GROUP);
+        while next < behind {
+            if (table.peek(next) ^ expected) & !marks != 0 {
+                return next;
+            }
+            next += 1;
+            expected = expected.wrapping_add(step);
+        }
+        if next == end {
+            return end;
+        }
     }
-    next
+}
+
+/// Whether the entries of the group that begins at `first` are `expected` and the words behind it, each `step` further.
+fn all_go_on<F: Format>(table: Table<F>, first: usize, mut expected: u64, step: u64) -> bool {
+    (0..GROUP).all(|n| {
+        let alike = table.peek(first + n) == expected;
+        expected = expected.wrapping_add(step);
+        alike
+    })
 }

@@ -1,6 +1,6 @@
 //! Reading a tree word by word: leaves that continue one another come as one, and nothing is lost by it.
 
-use mm::{Cache, Level, PageFlags, Pte, RawEntry, Rights, VirtAddr};
+use mm::{Cache, Level, PageFlags, PageRange, Pte, RawEntry, Rights, VirtAddr};
 
 use crate::machine::{Booted, MODES};
 
@@ -55,4 +55,48 @@ fn a_run_is_made_of_the_entries_that_are_there() {
         assert_eq!(tables, all as u64, "{mode:?}");
         booted.shut_down();
     }
+}
+
+#[test]
+fn long_runs_and_long_gaps_end_where_they_end() {
+    let data = PageFlags::new(Rights::WRITE);
+    for mode in MODES {
+        let mut booted = Booted::full(mode);
+        // A hundred pages on frames that go on, of which one differs in its rights: at each place once.
+        for other in 0..100 {
+            let at = |page: u64| 0x40_1000 + page * 0x1000;
+            booted.map(at(0), 100, 7, data).expect("there is room");
+            let one = PageRange::new(VirtAddr(at(other)), 1);
+            let stale =
+                booted.map.protect(&mut booted.machine.memory, one, PageFlags::default()).expect("it is mapped");
+            booted.flush(stale);
+            let expected: Vec<(u64, u64)> =
+                [(0, other), (other, 1), (other + 1, 99 - other)].into_iter().filter(|run| run.1 > 0).collect();
+            assert_eq!(runs(&booted, at(0)), expected, "{mode:?}: page {other} differs");
+            let all = PageRange::new(VirtAddr(at(0)), 100);
+            let stale = booted.map.unmap(&mut booted.machine.memory, all, None).expect("it is mapped");
+            booted.flush(stale);
+        }
+        // Single pages, each further from the one before.
+        let mut expected = Vec::new();
+        let mut page = 0;
+        for gap in 0..40 {
+            booted.map(0x40_1000 + page * 0x1000, 1, 7, data).expect("there is room");
+            expected.push((page, 1));
+            page += 1 + gap;
+        }
+        assert_eq!(runs(&booted, 0x40_1000), expected, "{mode:?}");
+        booted.shut_down();
+    }
+}
+
+/// The runs of leaves of 4 KiB: how many pages each begins behind `first`, and how many it has.
+fn runs(booted: &Booted, first: u64) -> Vec<(u64, u64)> {
+    let mut runs = Vec::new();
+    booted.map.entries(&booted.machine.memory, 1, &mut |entry| {
+        if entry.level == 1 && !entry.self_map {
+            runs.push(((entry.start.0 - first) / 0x1000, entry.count));
+        }
+    });
+    runs
 }
