@@ -35,7 +35,7 @@ run-x86_64-noxpa: iso
     tools/run x86_64 auto-noxpa
 
 # Run every check and every test
-test: lint test-host test-loom build iso test-bochs test-boot
+test: lint test-host test-loom build iso test-bochs test-boot test-inject
 
 # Test on this machine what needs no CPU of its own: tables, frames, prompt, parsing
 test-host:
