@@ -1,10 +1,10 @@
 //! The audit: what must hold of page tables, looked at word by word.
 //!
-//! It goes through the tree twice: first for its tables, which are sorted, so that two that share a frame stand side by
-//! side and any frame is looked up by halving; then for every entry. The first goes no deeper than to the entries that
-//! name tables. The second reads every word, but of pages that continue one another there are many, and what is to be said
-//! of them it says once; only a run with something wrong is looked at entry by entry. The list of tables lies in frames
-//! taken for it, so that no heap is needed.
+//! It reads every word of the tree once. Of pages that continue one another there are many, and what is to be said of them it
+//! says once; only a run with something wrong is looked at entry by entry. On the way the tables are listed, and sorted
+//! afterwards, so that two that share a frame stand side by side and any frame is looked up by halving; and so are the
+//! pages that can be written, so that a table among them is found. The list lies in a frame taken for it, or in as many as it takes,
+//! so that no heap is needed.
 
 use core::fmt::{self, Write};
 
@@ -137,33 +137,35 @@ pub fn audit(
     list: &mut [u64],
     each: &mut dyn FnMut(Finding),
 ) -> Tally {
-    let mut unlisted = 0;
-    let all = gather(map, memory, list, &mut |frame| {
-        unlisted += 1;
-        each(Finding { what: What::Unlisted, at: None, frame });
-    });
-    let listed = all.min(list.len());
-    let mut tally = check(map, memory, memory_map, &mut list[..listed], each);
-    tally.tables += unlisted;
-    tally.findings += unlisted;
-    tally
-}
-
-/// Tells `each` what is wrong with `map`, whose tables are `tables`.
-fn check(
-    map: &KernelMap,
-    memory: &Memory,
-    memory_map: &MemoryMap,
-    tables: &mut [u64],
-    each: &mut dyn FnMut(Finding),
-) -> Tally {
-    let mut tally = Tally { tables: tables.len() as u64, ..Tally::default() };
+    let mut tally = Tally::default();
+    let mut findings = 0;
     let mut tell = |what, at, frame| {
-        tally.findings += 1;
+        findings += 1;
         each(Finding { what, at, frame });
     };
-    tables.sort_unstable();
-    let tables = &*tables;
+    let rules = Rules { map, memory_map };
+    let mut seen = Seen { list, tables: 0, runs: 0, all_runs: true };
+    let mut add = |seen: &mut Seen, frame: Frame, tell: &mut dyn FnMut(What, Option<VirtAddr>, Frame)| {
+        tally.tables += 1;
+        if !seen.add_table(frame) {
+            tell(What::Unlisted, None, frame);
+        }
+    };
+    add(&mut seen, map.tables().root(), &mut tell);
+    let mut entries = 0;
+    map.tables().entries(memory, 1, &mut |entry| {
+        entries += entry.count;
+        rules.check(&entry, &mut tell);
+        if let Some(frame) = table_of(&entry) {
+            add(&mut seen, frame, &mut tell);
+        }
+        if let Some(run) = rules.writable(&entry) {
+            seen.add_run(run);
+        }
+    });
+    tally.entries = entries;
+    let any = seen.sort();
+    let tables = seen.tables();
     for (index, table) in tables.iter().enumerate() {
         let frame = Frame(*table);
         if index > 0 && tables[index - 1] == *table {
@@ -176,40 +178,80 @@ fn check(
             tell(What::FarTable, None, frame);
         }
     }
-    let rules = Rules { map, memory_map, tables };
-    let mut entries = 0;
-    map.tables().entries(memory, 1, &mut |entry| {
-        entries += entry.count;
-        rules.check(&entry, &mut tell);
-    });
-    tally.entries = entries;
+    if any {
+        // Which entries they are, a second reading tells.
+        map.tables().entries(memory, 1, &mut |entry| {
+            if rules.writable(&entry).is_some_and(|run| holds(tables, run)) {
+                let info = &map.tables().paging().routines.info;
+                for one in (0..entry.count).map(|n| entry.one(info, n)) {
+                    if let Some(run) = rules.writable(&one).filter(|run| holds(tables, *run)) {
+                        tell(What::WritableTable, Some(one.start), run.first);
+                    }
+                }
+            }
+        });
+    }
+    tally.findings = findings;
     tally
 }
 
-/// Writes the frames of the tables into `list`, and tells `unlisted` of those for which there is no room. Returns how many
-/// tables there are.
-fn gather(map: &KernelMap, memory: &Memory, list: &mut [u64], unlisted: &mut dyn FnMut(Frame)) -> usize {
-    let mut count = 0;
-    let mut add = |frame: Frame| {
-        match list.get_mut(count) {
-            Some(slot) => *slot = frame.0,
-            None => unlisted(frame),
+/// What is compared once all is known: the tables from the front of a list, and from its back, first frame and last, what
+/// can be written outside the aperture.
+struct Seen<'a> {
+    list: &'a mut [u64],
+    tables: usize,
+    runs: usize,
+    /// Whether there was room for all runs.
+    all_runs: bool,
+}
+
+impl Seen<'_> {
+    /// Notes a table; tells whether there was room. Tables take the room of runs.
+    fn add_table(&mut self, frame: Frame) -> bool {
+        if self.tables + 2 * self.runs >= self.list.len() {
+            self.runs = 0;
+            self.all_runs = false;
         }
-        count += 1;
-    };
-    add(map.tables().root());
-    map.tables().entries(memory, 2, &mut |entry| {
-        if let Some(frame) = table_of(&entry) {
-            add(frame);
+        let Some(slot) = self.list.get_mut(self.tables) else { return false };
+        *slot = frame.0;
+        self.tables += 1;
+        true
+    }
+
+    fn add_run(&mut self, run: FrameRun) {
+        if !self.all_runs || self.tables + 2 * self.runs + 2 > self.list.len() {
+            self.all_runs = false;
+            return;
         }
-    });
-    count
+        self.runs += 1;
+        let at = self.list.len() - 2 * self.runs;
+        self.list[at] = run.first.0;
+        self.list[at + 1] = run.count;
+    }
+
+    /// Sorts the tables; tells whether one of them may be in one of the runs.
+    fn sort(&mut self) -> bool {
+        let (front, back) = self.list.split_at_mut(self.list.len() - 2 * self.runs);
+        let tables = &mut front[..self.tables];
+        tables.sort_unstable();
+        let within = |run: &[u64]| holds(tables, FrameRun { first: Frame(run[0]), count: run[1] });
+        !self.all_runs || back.chunks_exact(2).any(within)
+    }
+
+    fn tables(&self) -> &[u64] {
+        &self.list[..self.tables]
+    }
+}
+
+/// Whether one of the sorted `tables` lies in `run`.
+fn holds(tables: &[u64], run: FrameRun) -> bool {
+    let next = tables.partition_point(|table| *table < run.first.0);
+    tables.get(next).is_some_and(|table| *table < run.end().0)
 }
 
 struct Rules<'a> {
     map: &'a KernelMap,
     memory_map: &'a MemoryMap<'a>,
-    tables: &'a [u64],
 }
 
 impl Rules<'_> {
@@ -282,18 +324,20 @@ impl Rules<'_> {
         if sections.iter().any(|section| section.flags.is_none() && touches(section.pages)) {
             tell(What::Guard);
         }
-        if !rights.contains(Rights::WRITE) {
-            return;
-        }
-        if sections.iter().any(|section| is_constant(section) && meets(section, run)) {
+        if rights.contains(Rights::WRITE) && sections.iter().any(|section| is_constant(section) && meets(section, run))
+        {
             tell(What::WritableConstant);
         }
-        let next = self.tables.partition_point(|table| *table < run.first.0);
-        let holds_table = self.tables.get(next).is_some_and(|table| *table < run.end().0);
+    }
+
+    /// The frames that an entry, or a run, lets be written outside the aperture.
+    fn writable(&self, entry: &RawEntry) -> Option<FrameRun> {
+        let Pte::Leaf(first, _) = entry.pte else { return None };
+        let count = entry.count * self.map.tables().paging().routines.info.pages(entry.level);
+        let pages = PageRange::new(entry.start, count);
         let aperture = self.map.layout().aperture;
-        if holds_table && !(aperture.contains(pages.start) && aperture.contains(pages.last_byte())) {
-            tell(What::WritableTable);
-        }
+        let inside = aperture.contains(pages.start) && aperture.contains(pages.last_byte());
+        (entry.rights.contains(Rights::WRITE) && !inside).then_some(FrameRun { first, count })
     }
 }
 
@@ -308,24 +352,23 @@ fn meets(section: &Section, run: FrameRun) -> bool {
 /// Audits the live tables and prints each finding; `None` if there is no memory for the list of tables.
 fn live(console: &mut Console, machine: &Machine) -> Option<Tally> {
     let memory = &mut machine.memory.lock();
-    // Few trees have more tables than one frame has room for, so that counting them first would mostly be in vain.
-    let mut tables = PAGE_SIZE / 8;
-    let mut room = loop {
-        let mut room = room(memory, tables)?;
-        let all = memory.words(&mut room).map_or(0, |list| gather(&machine.map, memory, list, &mut |_| {}));
-        if all as u64 <= tables {
-            tables = all as u64;
-            break room;
-        }
-        memory.put(room);
-        tables = all as u64;
+    // Few trees have more tables than one frame has room for, and mostly there is nothing to tell: counting the tables
+    // first would mostly be in vain.
+    let mut room = self::room(memory, 1)?;
+    let look = |memory: &Memory, room: &mut OwnedFrames, each: &mut dyn FnMut(Finding)| {
+        let list = memory.words(room)?;
+        Some(audit(&machine.map, memory, &machine.memory_map, list, each))
     };
-    let tally = memory.words(&mut room).map(|list| {
-        check(&machine.map, memory, &machine.memory_map, &mut list[..tables as usize], &mut |finding| {
+    let mut tally = look(memory, &mut room, &mut |_| {});
+    if tally.is_some_and(|tally| tally.findings > 0) {
+        memory.put(room);
+        let tables = count_tables(&machine.map, memory);
+        room = self::room(memory, tables)?;
+        tally = look(memory, &mut room, &mut |finding| {
             // A console that fails has nobody to complain to.
             let _ = writeln!(console, "{finding}");
-        })
-    });
+        });
+    }
     memory.put(room);
     tally
 }
