@@ -180,6 +180,10 @@ fn report_pages(figures: &Figures) {
         ],
     );
     figures.print(
+        "A. Page by page with a cursor, ns a page",
+        &[("cursor map", "map"), ("cursor unmap", "unmap"), ("cursor protect", "protect")],
+    );
+    figures.print(
         "A. Tables in use afterwards",
         &[
             ("A1 tables", "A1"),

@@ -2,6 +2,8 @@
 //! is checked, everything is inlined and the compiler may do several entries at once.
 
 use std::hint::black_box;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Release};
 
 use super::{AMD64, Data, NEAR, PHYS, timed};
 use crate::arena;
@@ -75,6 +77,34 @@ pub fn sample(workload: &str, data: &Data) -> Option<Sample> {
                 *slot = pa | FLAGS;
             }
             black_box(entries);
+        }),
+        _ => return None,
+    })
+}
+
+fn atomic(slot: &mut u64) -> &AtomicU64 {
+    // SAFETY: the entry is aligned, and borrowed mutably for as long as the atomic is.
+    unsafe { AtomicU64::from_ptr(slot) }
+}
+
+/// The same for a range of entries that a CPU may walk meanwhile: 8 bytes at a time, because nothing larger is sure to be
+/// read as a whole, and what is there is looked at.
+pub fn sample_u64(workload: &str) -> Option<Sample> {
+    let pages = AMD64.pages;
+    // SAFETY: the arena is larger than that, and nobody else uses it now.
+    let entries = unsafe { std::slice::from_raw_parts_mut(arena::base().cast::<u64>(), pages) };
+    let entries = black_box(entries);
+    Some(match workload {
+        "A2" => timed(pages, 0, || {
+            for (n, slot) in entries.iter_mut().enumerate() {
+                atomic(slot).store((PHYS + ((n as u64) << 12)) | FLAGS, Release);
+            }
+        }),
+        "A6b" => timed(pages, 0, || {
+            for slot in entries.iter_mut() {
+                let slot = atomic(slot);
+                slot.store(slot.load(Acquire) & !2 | READ_ONLY, Release);
+            }
         }),
         _ => return None,
     })

@@ -16,8 +16,26 @@ use crate::rng::Rng;
 use crate::table::Sample;
 
 /// What is measured, under the names that `docs/performance.md` explains.
-pub const WORKLOADS: [&str; 15] =
-    ["A1", "A2", "A3a", "A3b", "A4a", "A4b", "A5a", "A5b", "A5b-frames", "A6a", "A6b", "A7a", "A7b", "A8", "list"];
+pub const WORKLOADS: [&str; 18] = [
+    "A1",
+    "A2",
+    "A3a",
+    "A3b",
+    "A4a",
+    "A4b",
+    "A5a",
+    "A5b",
+    "A5b-frames",
+    "A6a",
+    "A6b",
+    "A7a",
+    "A7b",
+    "A8",
+    "list",
+    "cursor map",
+    "cursor unmap",
+    "cursor protect",
+];
 
 /// What a contestant can map.
 pub struct Shape {
@@ -45,6 +63,14 @@ pub const AMD64: Shape = Shape {
 /// The user half of a 32-bit address space, as far as it is a power of two, with large pages of `1 << shift` bytes.
 pub const fn i686(shift: u32) -> Shape {
     Shape { pages: 1 << 19, start: 0, large: [Some((shift, 1 << (31 - shift))), None], sparse: false, destroy: true }
+}
+
+/// What a cursor does at each page.
+#[derive(Clone, Copy)]
+pub enum Steps {
+    Map,
+    Unmap,
+    Protect,
 }
 
 /// A crate's page tables. Each function is one call into the crate, or a loop of calls where the crate has no call for
@@ -90,6 +116,12 @@ pub trait PageTables: Sized {
 
     /// Makes `pages` pages read-only.
     fn protect_range(&mut self, va: u64, pages: usize);
+
+    /// Goes through `pages` pages by a cursor that keeps its place: maps each, unmaps it or makes it read-only. Whether the
+    /// crate has such a thing.
+    fn step_through(&mut self, _what: Steps, _va: u64, _pa: u64, _pages: usize) -> bool {
+        false
+    }
 
     /// Gives the whole tree back.
     fn destroy(self);
@@ -147,7 +179,10 @@ fn sample<T: PageTables>(workload: &str, data: &Data) -> Option<Sample> {
     let frame = |n: u32| PHYS + (u64::from(n) << 12);
     arena::reset();
     let mut tree = T::new();
-    if matches!(workload, "A4a" | "A5a" | "A5b" | "A5b-frames" | "A6a" | "A6b" | "A8") {
+    if matches!(
+        workload,
+        "A4a" | "A5a" | "A5b" | "A5b-frames" | "A6a" | "A6b" | "A8" | "cursor unmap" | "cursor protect"
+    ) {
         tree.map_range(start, PHYS, pages);
     }
     let all = 0..pages as u32;
@@ -176,6 +211,19 @@ fn sample<T: PageTables>(workload: &str, data: &Data) -> Option<Sample> {
         }
         "A6a" => timed(pages, 0, || all.for_each(|n| tree.protect(page(n)))),
         "A6b" => timed(pages, 0, || tree.protect_range(start, pages)),
+        "cursor map" | "cursor unmap" | "cursor protect" => {
+            let what = match workload {
+                "cursor map" => Steps::Map,
+                "cursor unmap" => Steps::Unmap,
+                _ => Steps::Protect,
+            };
+            let mut can = false;
+            let result = timed(pages, 0, || can = tree.step_through(what, start, PHYS, pages));
+            if !can {
+                return None;
+            }
+            result
+        }
         "A7a" => large(&mut tree, shape.large[0]?),
         "A7b" => large(&mut tree, shape.large[1]?),
         "A8" if shape.destroy => {
@@ -217,8 +265,10 @@ fn check<T: PageTables>(tree: &T, workload: &str, data: &Data) {
     for n in data.shuffled.iter().take(100) {
         let va = T::SHAPE.start + (u64::from(*n) << 12);
         let expected = match workload {
-            "A1" | "A2" | "A3b" | "A4a" | "A6a" | "A6b" => PHYS + (u64::from(*n) << 12),
-            "A5a" | "A5b" | "A5b-frames" => 0,
+            "A1" | "A2" | "A3b" | "A4a" | "A6a" | "A6b" | "cursor map" | "cursor protect" => {
+                PHYS + (u64::from(*n) << 12)
+            }
+            "A5a" | "A5b" | "A5b-frames" | "cursor unmap" => 0,
             "list" => data.scattered[*n as usize],
             _ => return,
         };
@@ -238,6 +288,7 @@ pub fn contestants() -> Vec<(&'static str, Run)> {
     let data = Data::new(AMD64.pages);
     vec![
         ("limit", Box::new(move |workload: &str| limit::sample(workload, &data)) as Run),
+        ("limit-u64", Box::new(limit::sample_u64) as Run),
         of::<hand::Tree>("hand-written"),
         of::<strata::Pml4>("**Strata pml4**"),
         of::<strata::Pml4Direct>("Strata pml4, direct"),

@@ -5,11 +5,11 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 
 use mm::{
-    Features, Format, Frame, FrameRun, Frames, Holes, Limits, ListRequest, MapError, MapRequest, Memory, PageFlags,
-    PageRange, PagingRoutines, PhysAddr, Rights, Stale, VirtAddr, Window,
+    Cursor, Features, Format, Frame, FrameRun, Frames, Holes, Limits, ListRequest, MapError, MapRequest, Memory,
+    PageFlags, PageMap, PageRange, Paging, PagingRoutines, PhysAddr, Rights, Stale, VirtAddr, Window,
 };
 
-use super::{AMD64, PageTables, Shape, i686};
+use super::{AMD64, PageTables, Shape, Steps, i686};
 use crate::arena;
 
 /// pml4 through its table.
@@ -26,6 +26,8 @@ pub type Pml2 = Tree<mm::Pml2, true>;
 /// A tree in the format `F`, its routines called through a table that the compiler does not know if `TABLE`.
 pub struct Tree<F: Format, const TABLE: bool> {
     memory: ManuallyDrop<Memory>,
+    /// The same tree for the cursor, which has an address space's face.
+    map: PageMap,
     root: Frame,
     limits: Limits,
     routines: &'static PagingRoutines,
@@ -122,9 +124,11 @@ impl<F: Format, const TABLE: bool> PageTables for Tree<F, TABLE> {
         let mut memory = memory();
         let (frames, limits) = (memory.free_frames(), Limits::new(info, &features));
         let routines = black_box(const { &<F as Table>::ROUTINES });
-        let root = done((routines.new_root)(&mut memory, &limits));
+        let map = done(PageMap::new(&mut memory, Paging::new(routines, &features)));
+        let root = map.root();
         Self {
             memory: ManuallyDrop::new(memory),
+            map,
             root,
             limits,
             routines,
@@ -182,6 +186,24 @@ impl<F: Format, const TABLE: bool> PageTables for Tree<F, TABLE> {
     fn map_list(&mut self, va: u64, _frames: &[u64]) -> bool {
         let request = ListRequest { start: VirtAddr(va), frames: &self.list, flags: WRITABLE };
         done((self.routines().map_list)(&mut self.memory, self.root, &self.limits, &request));
+        true
+    }
+
+    #[inline(never)]
+    fn step_through(&mut self, what: Steps, va: u64, pa: u64, pages: usize) -> bool {
+        let first = PhysAddr(pa).frame();
+        let steps = |cursor: &mut Cursor| {
+            for n in 0..pages as u64 {
+                match what {
+                    Steps::Map => done(cursor.map(first.offset(n), WRITABLE)),
+                    Steps::Unmap => drop(black_box(done(cursor.unmap()))),
+                    Steps::Protect => done(cursor.protect(READ_ONLY)),
+                }
+                cursor.skip(1);
+            }
+        };
+        let ((), stale) = done(self.map.with_cursor(&mut self.memory, range(va, pages), steps));
+        self.forget(stale);
         true
     }
 

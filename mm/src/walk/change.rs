@@ -146,11 +146,22 @@ impl Change<'_> {
         // A page that becomes global counts too: between the two stores of an entry of pml3, another CPU may have seen it
         // global already and still without the right to execute.
         let mut global = bits;
-        for index in pages.indices::<F>() {
+        let mut change = |index| {
             let raw = table.raw(index);
             global |= raw;
             table.store(index, kept::<F>(raw, 1) | bits);
+        };
+        let indices = pages.indices::<F>();
+        let mut index = indices.start;
+        // Compilers unroll no loop of atomic stores.
+        while index + STEPS <= indices.end {
+            (0..STEPS).for_each(|step| change(index + step));
+            index += STEPS;
         }
+        (index..indices.end).for_each(&mut change);
         self.stale.note(1, 1, global & bit::GLOBAL != 0);
     }
 }
+
+/// How many entries the tight loop changes before it looks whether there are as many more.
+const STEPS: usize = 8;

@@ -1,6 +1,7 @@
 //! Mapping a range.
 
-use super::{By, One, Pages, Part, Table, in_kernel_half};
+use super::one::index as index_of;
+use super::{By, One, Pages, Part, Table, in_kernel_half, table_rights};
 use crate::chain::Chain;
 use crate::format::{UserBits, bit};
 use crate::{Cache, Pte, Rights, Window};
@@ -71,7 +72,8 @@ fn map_from_root<F: Format>(
     request: &MapRequest,
 ) -> Result<(), MapError> {
     if let Some(one) = One::of::<F>(request.range, 1)
-        && map_one::<F>(memory, root, limits, request, one, By::Walk).is_some()
+        && (map_one::<F>(memory, root, limits, request, one, By::Walk).is_some()
+            || map_anew::<F>(memory, root, limits, request, one).is_some())
     {
         return Ok(());
     }
@@ -104,6 +106,45 @@ fn map_one<F: Format>(
     }
     map_entry::<F>(one.entry::<F>(memory, root, by, false)?, limits, request, one.level)
 }
+
+/// Maps one page to which no table of level 1 leads yet, if there are frames for those that are missing; else nothing has
+/// happened. The tables are all made before the first of them is linked, from the lowest up.
+#[inline(always)]
+fn map_anew<F: Format>(
+    memory: &mut Memory,
+    root: Frame,
+    limits: &Limits,
+    request: &MapRequest,
+    one: One,
+) -> Option<()> {
+    let bits = user_bits::<F>(limits, request.flags, 1)?;
+    let (above, index) = one.end::<F>(&memory.window, root)?;
+    if request.first.0 >= limits.frame_end() || above.peek(index) & bit::PRESENT != 0 {
+        return None;
+    }
+    let mut new = [Frame(0); MOST_LEVELS];
+    for at in 1..above.level {
+        let Ok(frame) = memory.unwritten() else {
+            new[1..usize::from(at)].iter().for_each(|frame| memory.give_back(*frame));
+            return None;
+        };
+        new[usize::from(at)] = frame;
+    }
+    let page = F::INFO.page_number(request.range.start);
+    let mut entry = request.first.0 << PAGE_SHIFT | bits;
+    for level in 1..above.level {
+        let frame = new[usize::from(level)];
+        let table = Table::<F>::at(&memory.window, frame, level);
+        table.clear();
+        table.prepare(index_of::<F>(request.range.start.0, level), entry);
+        entry = F::encode(Pte::Table(frame, table_rights::<F>(page)), level + 1);
+    }
+    above.store(index, entry);
+    Some(())
+}
+
+/// The most levels that a format has, and one: levels count from 1.
+const MOST_LEVELS: usize = 6;
 
 /// Maps the page that an entry at `level` covers if all is as usual; else nothing has happened.
 #[inline(always)]

@@ -64,7 +64,23 @@ impl One {
         Some((table, below))
     }
 
-    /// The same for a page of 1 GiB.
+    /// Where the way to a 4 KiB page of the user half ends, if that is above level 1: the table and the index of the first
+    /// entry that names no table.
+    #[inline(always)]
+    pub fn end<F: Format>(self, window: &Window, root: Frame) -> Option<(Table<F>, usize)> {
+        let va = self.in_user::<F>()?;
+        let mut table = Table::<F> { entries: window.frame_from(root.start().0)?.cast(), level: F::INFO.levels };
+        while table.level > 1 {
+            let index = index::<F>(va, table.level);
+            match step(window, table, table.peek(index)) {
+                Some(next) => table = next,
+                None => return Some((table, index)),
+            }
+        }
+        None
+    }
+
+    /// [`entry`](Self::entry) for a page of 1 GiB.
     #[inline(always)]
     fn top_entry<F: Format>(self, memory: &Memory, root: Frame, by: By) -> Option<(Table<F>, usize)> {
         if by == By::Hint {

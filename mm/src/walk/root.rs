@@ -44,24 +44,25 @@ fn link_self_map<F: Format>(memory: &Memory, root: Table<F>, frame: Frame, limit
 
 pub(crate) fn free<F: Format>(memory: &mut Memory, root: Frame) {
     memory.hints.forget();
-    free_below::<F>(memory, root, F::INFO.levels, 0);
+    free_below::<F, true>(memory, root, F::INFO.levels, 0);
 }
 
 /// Gives a tree back that was unlinked from a larger one and has no part of the self-map.
 pub(crate) fn free_tree<F: Format>(memory: &mut Memory, top: Frame, level: Level) {
-    free_below::<F>(memory, top, level, 0);
+    free_below::<F, false>(memory, top, level, 0);
 }
 
-/// Gives `frame`, a table of `level`, back with all below it. Its first entry covers page `first`. Tables of level 1 are
-/// not looked at: nothing is below them.
-fn free_below<F: Format>(memory: &mut Memory, frame: Frame, level: Level, first: u64) {
+/// Gives `frame`, a table of `level`, back with all below it. Its first entry covers page `first`, and `WHOLE` says that the
+/// self-map may be in it. Tables of level 1 are not looked at: nothing is below them.
+fn free_below<F: Format, const WHOLE: bool>(memory: &mut Memory, frame: Frame, level: Level, first: u64) {
     let entries = if level == 1 { 0 } else { F::INFO.entries(level) };
+    let table = Table::<F>::at(&memory.window, frame, level);
     for index in 0..entries {
         let page = first + index as u64 * F::INFO.pages(level);
-        if let Pte::Table(next, _) = Table::<F>::at(&memory.window, frame, level).get(index)
-            && !F::INFO.in_self_map(F::INFO.page_address(page))
+        if let Pte::Table(next, _) = F::decode(table.peek(index), level)
+            && !(WHOLE && F::INFO.in_self_map(F::INFO.page_address(page)))
         {
-            if level == 2 { memory.give_back(next) } else { free_below::<F>(memory, next, level - 1, page) }
+            if level == 2 { memory.give_back(next) } else { free_below::<F, WHOLE>(memory, next, level - 1, page) }
         }
     }
     memory.give_back(frame);

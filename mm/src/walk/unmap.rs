@@ -233,11 +233,15 @@ fn count<F: Format>(window: &Window, table: Table<F>) -> u64 {
     if table.level == 1 {
         return 1;
     }
+    let entries = 0..F::INFO.entries(table.level);
+    if table.level == 2 {
+        return 1 + entries.filter(|index| matches!(F::decode(table.peek(*index), 2), Pte::Table(..))).count() as u64;
+    }
     let below = |index| match table.get(index) {
         Pte::Table(next, _) => count(window, table.below(window, next)),
         _ => 0,
     };
-    1 + (0..F::INFO.entries(table.level)).map(below).sum::<u64>()
+    1 + entries.map(below).sum::<u64>()
 }
 
 /// Joins neighbouring frames, so that whoever is told of them is called once a run.
