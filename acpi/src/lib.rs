@@ -14,13 +14,17 @@
 
 mod aml;
 mod fadt;
+mod hpet;
 mod madt;
+mod pointer;
 mod table;
 
 pub use aml::{SleepType, sleep_type};
-pub use fadt::{Fadt, Register, Space};
+pub use fadt::{Fadt, PmTimer, Register, Space};
+pub use hpet::hpet;
 pub use madt::{Entry, Madt, Processor, State};
-pub use table::{Fault, Header, Root, find, scan};
+pub use pointer::scan;
+pub use table::{Fault, Header, Root, find};
 
 /// Physical memory, for reading.
 pub trait Physical {

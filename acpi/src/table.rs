@@ -43,6 +43,8 @@ pub enum Fault {
     Checksum([u8; 4]),
     /// It is not in the list.
     Missing([u8; 4]),
+    /// What looks like the root pointer, here, has a wrong checksum or length.
+    Pointer(u64),
 }
 
 impl Header {
@@ -127,29 +129,6 @@ pub fn find(
     Err(Fault::Missing(signature))
 }
 
-/// Looks for the root pointer where a BIOS puts it: in the 128 KiB below 1 MiB, at a multiple of 16 (ACPI Specification
-/// 6.5, 5.2.5.1).
-pub fn scan(memory: &mut dyn Physical) -> Option<Root> {
-    let sum = |bytes: &[u8]| bytes.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
-    (0xE_0000..0x10_0000).step_by(16).find_map(|at| {
-        let mut pointer = [0; 36];
-        memory.read(at, &mut pointer[..20]).ok()?;
-        if !pointer.starts_with(b"RSD PTR ") || sum(&pointer[..20]) != 0 {
-            return None;
-        }
-        let rsdt = u32::from_le_bytes([pointer[16], pointer[17], pointer[18], pointer[19]]);
-        if pointer[15] >= 2 && memory.read(at, &mut pointer).is_ok() && sum(&pointer) == 0 {
-            let mut xsdt = [0; 8];
-            xsdt.copy_from_slice(&pointer[24..32]);
-            let xsdt = u64::from_le_bytes(xsdt);
-            if xsdt != 0 {
-                return Some(Root::Xsdt(xsdt));
-            }
-        }
-        Some(Root::Rsdt(u64::from(rsdt)))
-    })
-}
-
 /// Four letters, those that are none as dots.
 struct Name([u8; 4]);
 
@@ -170,6 +149,7 @@ impl fmt::Display for Fault {
             }
             Fault::Checksum(name) => write!(f, "the checksum of the {} is wrong", Name(name)),
             Fault::Missing(name) => write!(f, "there is no {}", Name(name)),
+            Fault::Pointer(at) => write!(f, "the root pointer at {at:#x} has a wrong checksum or length"),
         }
     }
 }

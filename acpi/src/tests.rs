@@ -1,4 +1,4 @@
-use crate::{Absent, Fadt, Fault, Physical, Register, Root, SleepType, Space, find, scan, sleep_type};
+use crate::{Absent, Fadt, Fault, Physical, PmTimer, Register, Root, SleepType, Space, find, hpet, scan, sleep_type};
 
 /// Memory with holes: bytes at addresses.
 #[derive(Clone, Default)]
@@ -156,11 +156,60 @@ fn the_root_pointer_is_found_where_a_bios_puts_it() {
         bios[0x1_5000..][..pointer.len()].copy_from_slice(pointer);
         Memory(vec![(0xE_0000, bios)])
     };
-    assert_eq!(scan(&mut place(&pointer(2))), Some(Root::Xsdt(0x1_0000_5678)));
-    assert_eq!(scan(&mut place(&pointer(0)[..20])), Some(Root::Rsdt(0x1234)));
+    let look = |mut memory: Memory| {
+        let mut faults = Vec::new();
+        (scan(&mut memory, &mut |fault| faults.push(fault)), faults)
+    };
+    assert_eq!(look(place(&pointer(2))), (Some(Root::Xsdt(0x1_0000_5678)), vec![]));
+    assert_eq!(look(place(&pointer(0)[..20])), (Some(Root::Rsdt(0x1234)), vec![]));
     let mut bad = pointer(2);
     bad[30] ^= 1;
-    assert_eq!(scan(&mut place(&bad)), Some(Root::Rsdt(0x1234)), "the first part is right");
+    let fault = Fault::Pointer(0xF_5000);
+    assert_eq!(look(place(&bad)), (Some(Root::Rsdt(0x1234)), vec![fault]), "the first part is right");
     bad[12] ^= 1;
-    assert_eq!(scan(&mut place(&bad)), None);
+    assert_eq!(look(place(&bad)), (None, vec![fault]));
+    let mut long = pointer(2);
+    long[20..24].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert_eq!(look(place(&long)), (Some(Root::Rsdt(0x1234)), vec![fault]), "a length of 4 GiB");
+
+    // In the extended data, which the BIOS's data says where to find.
+    let mut extended = place(&bad);
+    let mut data = vec![0; 1 << 10];
+    data[0x3F0..][..16].copy_from_slice(&pointer(0)[..16]);
+    data.extend(&pointer(0)[16..20]);
+    extended.0.push((0x40E, 0x9FC0u16.to_le_bytes().to_vec()));
+    extended.0.push((0x9_FC00, data));
+    assert_eq!(look(extended.clone()), (Some(Root::Rsdt(0x1234)), vec![]));
+    extended.0[1].1 = 0xFFFFu16.to_le_bytes().to_vec();
+    assert_eq!(look(extended), (None, vec![fault]), "a segment in the BIOS is no extended data");
+    assert_eq!(look(Memory::default()), (None, vec![]));
+}
+
+#[test]
+fn clocks_are_where_the_tables_say() {
+    let mut address = vec![0; 4];
+    address.extend([0, 64, 0, 0]);
+    address.extend(0xFED0_0000u64.to_le_bytes());
+    let mut memory = machine();
+    memory.0[1].1 = table(b"HPET", &address);
+    let no_fault = &mut |fault| panic!("{fault}");
+    let register = Register { space: Space::Memory, address: 0xFED0_0000 };
+    assert_eq!(hpet(&mut memory, Root::Xsdt(0x8000), no_fault), Ok(Some(register)));
+    memory.0[1].1 = table(b"HPET", &[0; 16]);
+    assert_eq!(hpet(&mut memory, Root::Xsdt(0x8000), no_fault), Ok(None));
+    assert_eq!(hpet(&mut machine(), Root::Xsdt(0x8000), no_fault), Err(Fault::Missing(*b"HPET")));
+
+    let with = |put: &[(usize, &[u8])]| {
+        let mut bytes = fadt();
+        put.iter().for_each(|(at, what)| bytes[at - 36..][..what.len()].copy_from_slice(what));
+        let mut memory = machine();
+        memory.0[2].1 = table(b"FACP", &bytes);
+        read(&mut memory).0.expect("a good table").pm_timer
+    };
+    let port = |address| Some(Register { space: Space::Port, address });
+    assert_eq!(with(&[]), None);
+    assert_eq!(with(&[(76, &0x608u32.to_le_bytes()), (91, &[4])]), Some(PmTimer { register: port(0x608), bytes: 4 }));
+    assert_eq!(with(&[(91, &[4])]), Some(PmTimer { register: None, bytes: 4 }));
+    let new: &[u8] = &[1, 32, 0, 3, 8, 0x18, 0, 0];
+    assert_eq!(with(&[(76, &[8]), (91, &[3]), (208, new)]), Some(PmTimer { register: port(0x1808), bytes: 3 }));
 }

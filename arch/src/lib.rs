@@ -20,11 +20,13 @@
 //! - [`tlb`]: forgetting translations;
 //! - [`interrupts`], [`pic`], [`timer`], [`delay`]: on, off, waiting, which devices may interrupt, and a heartbeat;
 //! - [`context`], [`preempt`]: threads: leaving one for another, and whether this CPU may;
+//! - [`clock`]: what the CPU counts, and how fast;
 //! - [`power`]: restart and power off;
 //! - [`fault`]: exceptions on purpose; [`probe`]: accesses that may end in one, and go on.
 #![no_std]
 
 pub mod apic;
+pub mod clock;
 pub mod context;
 pub mod cpu;
 mod cpuid;

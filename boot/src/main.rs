@@ -26,9 +26,9 @@ mod stub;
 mod symbols;
 
 use arch::keyboard::Found;
-use arch::{cpu, descriptors, keyboard, mode, preempt, screen, serial};
+use arch::{clock, cpu, descriptors, keyboard, mode, preempt, screen, serial};
 use boot::{BootInfo, Extent, Options};
-use kernel::{BootFacts, Machine};
+use kernel::{BootFacts, Clock, Machine};
 use log::{debug, error, info, warn};
 use mm::{FrameRun, KernelMap, Kind, Layout, MapError, Memory, MemoryMap, PhysAddr, Section, Selection, Window};
 use spin::Once;
@@ -55,6 +55,7 @@ static BOOT_INFO: Once<BootInfo<'static>> = Once::new();
 /// Called once, by the stub, with the copy of the boot information and the size that it says it has.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn boot_main(_magic: u32, info: *mut u8, info_bytes: usize) -> ! {
+    clock::begin();
     preempt::prepare();
     serial::init();
     // SAFETY: by this function's contract nobody else has the copy.
@@ -138,7 +139,16 @@ fn bring_up(said: &'static BootInfo<'static>) -> Result<Machine, Refusal> {
         max_cpus: options.max_cpus,
     };
     let memory = memory::install(memory);
-    Ok(Machine { platform: &PC, memory, map: tables, selection, features, memory_map: map, boot })
+    Ok(Machine {
+        platform: &PC,
+        memory,
+        map: tables,
+        selection,
+        features,
+        memory_map: map,
+        clock: Clock::default(),
+        boot,
+    })
 }
 
 fn read_command_line(said: &BootInfo) -> Options {

@@ -1,7 +1,11 @@
 //! The machine, as the kernel asks for it: [`kernel::Platform`] by way of `arch`.
 
-use arch::{cpu, cpus as others, fault, interrupts, keyboard, mode, power, probe, receive, screen, serial, timer, tlb};
-use kernel::{CpuFacts, CpuState, Fault, Input, Platform, Registers, Reset, Sleep, StartFailure, Started};
+use arch::{
+    clock, cpu, cpus as others, fault, interrupts, keyboard, mode, power, probe, receive, screen, serial, timer, tlb,
+};
+use kernel::{
+    CpuFacts, CpuState, Fault, Input, Platform, Reference, Registers, Reset, Sleep, StartFailure, Started, Time, Unfit,
+};
 use mm::{Access, Cache, Controls, FaultCode, Features, KernelMap, MapError, Memory, Mmu, PhysAddr, Trial, Width};
 
 use sched::lock::Lock;
@@ -90,6 +94,30 @@ impl Platform for Pc {
 
     fn shootdowns(&self) -> (usize, usize) {
         others::shootdown::statistics()
+    }
+
+    fn time(&self) -> Time {
+        Time {
+            counted: clock::counted(),
+            steady: clock::is_steady(),
+            ticks: u64::from(timer::count()),
+            ticks_per_second: u64::from(timer::BEATS_PER_SECOND),
+        }
+    }
+
+    fn prepare(&self, reference: Reference) -> Result<u64, Unfit> {
+        // SAFETY: the kernel has mapped an HPET where the tables say that one is, and where there is no RAM; the port is
+        // the tables', too, and none of the ISA bus'.
+        let prepared = unsafe { clock::prepare(counter(reference)) };
+        prepared.map_err(|unfit| match unfit {
+            clock::Unfit::Period(period) => Unfit::Period(period),
+            clock::Unfit::Still => Unfit::Still,
+        })
+    }
+
+    fn measure(&self, reference: Reference, counts: u64) -> Option<u64> {
+        // SAFETY: the kernel hands over what `prepare` found good.
+        unsafe { clock::measure(counter(reference), counts) }
     }
 
     fn heap(&self) -> (usize, usize) {
@@ -181,6 +209,15 @@ impl Platform for Pc {
 
     fn exit(&self, passed: bool) {
         power::debug_exit(if passed { 0x10 } else { 0x11 });
+    }
+}
+
+/// The counter in `arch`'s words.
+fn counter(reference: Reference) -> clock::Reference {
+    match reference {
+        Reference::Hpet { registers } => clock::Reference::Hpet(registers.0 as usize as *mut u32),
+        Reference::PmTimer { port } => clock::Reference::PmTimer(port),
+        Reference::Pit => clock::Reference::Pit,
     }
 }
 

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use acpi::{Entry, Madt, State};
 use log::{info, warn};
 
-use crate::power::{Reader, root};
+use crate::tables::Reader;
 use crate::{CpuState, Machine};
 
 /// Starts the CPUs that the firmware lists. Whatever is wrong is said, and the kernel goes on with those that it has.
@@ -48,7 +48,7 @@ pub fn start(machine: &mut Machine) {
 
 /// The numbers of the APICs of those CPUs that can be started, as the firmware lists them.
 fn list(machine: &mut Machine) -> Option<Vec<u32>> {
-    let Some(root) = root(machine) else {
+    let Some(root) = machine.boot.acpi else {
         info!("cpus: one; there are no ACPI tables that would list others");
         return None;
     };

@@ -17,6 +17,7 @@ extern crate alloc;
 mod atlas;
 mod audit;
 mod bench;
+mod clock;
 mod console;
 mod cpus;
 mod fault;
@@ -30,9 +31,13 @@ mod power;
 mod prompt;
 mod selftest;
 mod show;
+mod tables;
 
+pub use clock::Clock;
 pub use machine::{BootFacts, Machine};
-pub use platform::{CpuFacts, CpuState, Fault, Input, Platform, Registers, Reset, Sleep, StartFailure, Started};
+pub use platform::{
+    CpuFacts, CpuState, Fault, Input, Platform, Reference, Registers, Reset, Sleep, StartFailure, Started, Time, Unfit,
+};
 
 use core::fmt::Write;
 
@@ -45,10 +50,13 @@ use console::Console;
 pub fn start(mut machine: Machine) -> ! {
     let mut console = Console::new(machine.platform);
     take_stock(&machine);
+    tables::find_root(&mut machine);
+    clock::find(&mut machine);
     cpus::start(&mut machine);
     audit::at_boot(&mut console, &machine);
     // A console that fails has nobody to complain to.
     let _ = ready(&mut console, &machine);
+    clock::measure(&mut machine);
     #[cfg(feature = "inject")]
     {
         let (met, refused) = machine.memory.lock().fail_after(None);

@@ -3,7 +3,7 @@
 use mm::{Features, KernelMap, Memory, MemoryMap, Selection};
 use sched::Lock;
 
-use crate::Platform;
+use crate::{Clock, Platform};
 
 /// The running machine. Whoever holds it mutably is the only one who changes the tables or the mode.
 pub struct Machine {
@@ -20,6 +20,8 @@ pub struct Machine {
     pub features: Features,
     /// What the loader said about memory, put in order.
     pub memory_map: MemoryMap<'static>,
+    /// What the time is told by.
+    pub clock: Clock,
     /// What the loader said beside that.
     pub boot: BootFacts,
 }
@@ -33,7 +35,7 @@ pub struct BootFacts {
     pub command_line: &'static str,
     /// The loader's name.
     pub loader: &'static str,
-    /// Where ACPI's tables are listed, if the loader knows.
+    /// Where ACPI's tables are listed, if the loader knows or a BIOS has it where it should.
     pub acpi: Option<acpi::Root>,
     /// Whether the command line asks for the self-tests.
     pub selftest: bool,

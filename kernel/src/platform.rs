@@ -69,6 +69,19 @@ pub trait Platform: Sync {
     /// How often CPUs had to be asked to forget translations since the start, and how many were asked in all.
     fn shootdowns(&self) -> (usize, usize);
 
+    /// How long the kernel has run, as far as the CPU and the timer know.
+    fn time(&self) -> Time;
+
+    /// Prepares a counter of the machine's to measure the CPU's by. Tells how often it counts in a second.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    fn prepare(&self, reference: Reference) -> Result<u64, Unfit>;
+
+    /// Measures how often the CPU's counter counts in a second by one that was prepared and counts so often. Takes about 30
+    /// milliseconds. `None` if the CPU has no counter, or the other stands still.
+    fn measure(&self, reference: Reference, counts: u64) -> Option<u64>;
+
     /// The byte heap: bytes in use, and bytes it has.
     fn heap(&self) -> (usize, usize);
 
@@ -236,6 +249,45 @@ pub enum Input {
     Serial,
     /// The keyboard: a person in front of the screen.
     Keyboard,
+}
+
+/// How long the kernel has run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Time {
+    /// What the CPU has counted since the kernel began; nothing if it has no counter (TSC).
+    pub counted: Option<u64>,
+    /// Whether the CPU promises to count at one rate, whatever it does to save power.
+    pub steady: bool,
+    /// How often the timer has interrupted since the prompt came up.
+    pub ticks: u64,
+    /// How often it does in a second.
+    pub ticks_per_second: u64,
+}
+
+/// A counter whose rate is known, to measure others by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reference {
+    /// The high precision event timer.
+    Hpet {
+        /// Where its registers are mapped, for good.
+        registers: VirtAddr,
+    },
+    /// ACPI's power management timer.
+    PmTimer {
+        /// Its I/O port.
+        port: u16,
+    },
+    /// The PC's own timer. It cannot be used any more once the timer interrupts.
+    Pit,
+}
+
+/// Why a counter cannot be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unfit {
+    /// It says that it counts once in so many femtoseconds, which cannot be.
+    Period(u32),
+    /// It does not count.
+    Still,
 }
 
 /// The registers that say how memory is translated. Those that a CPU does not have are 0.

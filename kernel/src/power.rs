@@ -5,10 +5,10 @@
 
 use core::fmt;
 
-use acpi::{Absent, Fadt, Fault, Physical, Register, Root, SleepType, Space};
+use acpi::{Fadt, Fault, Register, SleepType, Space};
 use log::{info, warn};
-use mm::{Cache, Kind, PhysAddr, Width};
 
+use crate::tables::Reader;
 use crate::{Machine, Reset, Sleep};
 
 /// Restarts the machine: by the register that ACPI names, if there is one, then in the ways that every PC has.
@@ -74,15 +74,9 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// Where ACPI's tables are listed, as the loader says, or where a BIOS has them.
-pub fn root(machine: &mut Machine) -> Option<Root> {
-    machine.boot.acpi.or_else(|| acpi::scan(&mut Reader(machine)))
-}
-
 fn read_fadt(machine: &mut Machine) -> Result<Fadt, Trouble> {
-    let root = root(machine).ok_or(Trouble::NoRoot)?;
-    let memory = &mut Reader(machine);
-    Ok(Fadt::read(memory, root, &mut |fault| warn!("acpi: {fault}"))?)
+    let root = machine.boot.acpi.ok_or(Trouble::NoRoot)?;
+    Ok(Fadt::read(&mut Reader(machine), root, &mut |fault| warn!("acpi: {fault}"))?)
 }
 
 fn read_sleep(machine: &mut Machine) -> Result<Sleep, Trouble> {
@@ -111,34 +105,5 @@ fn reset(register: Register, value: u8) -> Option<Reset> {
             Some(Reset::Pci { device: device.ok()?, function: function.ok()?, offset: offset.ok()?, value })
         }
         Space::Memory => None,
-    }
-}
-
-/// Physical memory as the memory map has it.
-pub struct Reader<'a>(pub &'a mut Machine);
-
-impl Physical for Reader<'_> {
-    fn read(&mut self, at: u64, into: &mut [u8]) -> Result<(), Absent> {
-        const WORD: u64 = Width::Four.bytes();
-        let machine = &mut *self.0;
-        let memory = &mut machine.memory.lock();
-        let mut done = 0;
-        while done < into.len() {
-            let address = at.checked_add(done as u64).ok_or(Absent)?;
-            let word_at = PhysAddr(address & !(WORD - 1));
-            let cache = match machine.memory_map.kind_of(word_at.frame()) {
-                None | Some(Kind::Bad) => return Err(Absent),
-                // The firmware's own, perhaps a ROM.
-                Some(Kind::Reserved) => Cache::Uncached,
-                Some(_) => Cache::WriteBack,
-            };
-            let word = machine.map.peek(memory, machine.platform.mmu(), word_at, cache, Width::Four);
-            let bytes = (word.map_err(|_| Absent)? as u32).to_le_bytes();
-            let from = (address - word_at.0) as usize;
-            let count = (bytes.len() - from).min(into.len() - done);
-            into[done..done + count].copy_from_slice(&bytes[from..from + count]);
-            done += count;
-        }
-        Ok(())
     }
 }

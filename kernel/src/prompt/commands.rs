@@ -6,7 +6,7 @@ use mm::{PhysAddr, VirtAddr};
 
 use super::{usage, words};
 use crate::console::Console;
-use crate::{Machine, atlas, audit, bench, fault, log, peek, power, selftest, show};
+use crate::{Machine, atlas, audit, bench, clock, fault, log, peek, power, selftest, show};
 
 /// One command.
 struct Command {
@@ -33,7 +33,7 @@ enum Choices {
     Words(&'static [&'static [&'static str]]),
 }
 
-const COMMANDS: [Command; 20] = [
+const COMMANDS: [Command; 21] = [
     Command {
         name: "help",
         arguments: "[COMMAND]",
@@ -227,6 +227,20 @@ const COMMANDS: [Command; 20] = [
         ),
         choices: Choices::Words(&[&SPACES, &[], FORCE, FORCE, FORCE]),
         run: peek::poke,
+    },
+    Command {
+        name: "uptime",
+        arguments: "",
+        does: "Shows how long the kernel has run, and which clock says so.",
+        example: (
+            "uptime",
+            "up:         12.345 s since the kernel began\n\
+             clock:      TSC, 2899.998 MHz\n\
+             calibrated: by the HPET, 100.000 MHz\n\
+             steady:     the CPU promises to count at one rate",
+        ),
+        choices: Choices::Anything,
+        run: |console, machine, _| clock::uptime(console, machine),
     },
     Command {
         name: "cmdline",

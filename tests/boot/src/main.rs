@@ -9,6 +9,7 @@
 
 mod bench;
 mod check;
+mod clock;
 mod faults;
 mod glass;
 mod hostile;
@@ -249,8 +250,13 @@ fn run(row: &Row, iso: &Path, folder: &Path) -> Verdict {
             let tables = check::tables(&mut machine, mode, nx, pa_bits)?;
             let keys = if row.prompt { prompt::check(&mut machine)? + ", " } else { String::new() };
             keyboard::check(&mut machine, row)?;
+            clock::check(&mut machine, row)?;
             let screen = check::screen(&mut machine, row)?;
             machine.type_keys("poweroff\r")?;
+            if row.machine.contains("acpi=off") {
+                machine.wait_for("it is safe to switch it off", 0, Duration::from_secs(20))?;
+                return Ok(format!("{}, {keys}{tests}, {tables}, {screen}", mode.name()));
+            }
             match machine.exit_status(Duration::from_secs(20))? {
                 0 => Ok(format!("{}, {keys}{tests}, {tables}, {replayed}{screen}", mode.name())),
                 status => Err(format!("poweroff: QEMU's exit status is {status}")),

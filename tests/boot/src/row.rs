@@ -29,6 +29,8 @@ pub struct Row {
     pub asks: Vec<(&'static str, &'static str)>,
     /// Keys to press on the PS/2 keyboard, as QEMU's monitor calls them, and a part of the answer.
     pub keyboard: Vec<(&'static str, &'static str)>,
+    /// What the clock has to be calibrated by; nothing if it is not looked at.
+    pub clock: Option<&'static str>,
     /// What is said of the machine beside its CPU and its memory.
     pub machine: &'static str,
     /// The graphics card, as QEMU's option `-device` has it; empty for what the machine has by itself.
@@ -137,6 +139,7 @@ impl Row {
             bench: false,
             asks: Vec::new(),
             keyboard: Vec::new(),
+            clock: None,
             machine: "",
             card: "",
         }
@@ -209,6 +212,11 @@ impl Row {
 
     pub fn keyboard(mut self, keys: &'static str, answer: &'static str) -> Self {
         self.keyboard.push((keys, answer));
+        self
+    }
+
+    pub fn clock(mut self, calibrated: &'static str) -> Self {
+        self.clock = Some(calibrated);
         self
     }
 

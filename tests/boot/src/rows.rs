@@ -187,6 +187,22 @@ fn machines() -> Vec<Row> {
             .ready(Pml3, On, true, 32),
         i686("UEFI ia32, AHCI disk", "coreduo", "512M").firmware(UefiIa32).medium(AhciDisk).ready(Pml3, On, true, 32),
         i686("UEFI ia32, AHCI disc", "coreduo", "512M").firmware(UefiIa32).medium(AhciCd).ready(Pml3, On, true, 32),
+        // What the time is told by, where the better clocks are not there.
+        x86_64("clock: HPET", "max", "64M").clock("by the HPET, 100.000 MHz").ready(Pml5, On, true, 40),
+        i686("clock: HPET, i686", "pentium3", "64M").clock("by the HPET, 100.000 MHz").ready(Pml3, On, false, 36),
+        x86_64("clock: PM timer", "qemu64", "64M").machine("pc,hpet=off").clock("by the PM timer, 3.579 MHz").ready(
+            Pml4,
+            Unsupported,
+            true,
+            40,
+        ),
+        i686("clock: PIT", "pentium", "64M").machine("pc,hpet=off,acpi=off").clock("by the PIT, 1.193 MHz").ready(
+            Pml2,
+            Unsupported,
+            false,
+            32,
+        ),
+        i686("clock: no TSC", "486", "64M").clock("no; this CPU has no TSC").ready(Pml2, Unsupported, false, 32),
         // Typed on the keyboard instead of COM1.
         i686("a PS/2 keyboard, 486", "486", "64M")
             .options("keys=de")

@@ -4,7 +4,8 @@ use std::panic::resume_unwind;
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use kernel::{
-    BootFacts, CpuFacts, CpuState, Fault, Input, Machine, Platform, Registers, Reset, Sleep, StartFailure, Started,
+    BootFacts, Clock, CpuFacts, CpuState, Fault, Input, Machine, Platform, Reference, Registers, Reset, Sleep,
+    StartFailure, Started, Time, Unfit,
 };
 use mm::{
     Access, Controls, FaultCode, Features, PAGE_SIZE, PhysAddr, Region, Section, Trial, VirtAddr, Width, Window, select,
@@ -47,8 +48,9 @@ static I686: [Section; 4] = image(0xC010_0000);
 static AMD64: [Section; 4] = image(0xFFFF_FFFF_8010_0000);
 
 /// Commands that do nothing to a machine that is none. All others that there are would: they are never entered.
-const HARMLESS: [&str; 13] = [
-    "help", "paging", "cpu", "mem", "maps", "walk", "atlas", "audit", "log", "cmdline", "reboot", "poweroff", "version",
+const HARMLESS: [&str; 14] = [
+    "help", "paging", "cpu", "mem", "maps", "walk", "atlas", "audit", "log", "cmdline", "uptime", "reboot", "poweroff",
+    "version",
 ];
 
 /// Physical memory and what is known of it. The kernel is lent all of it for ever, and has it until it has ended.
@@ -93,6 +95,7 @@ impl Board {
             selection,
             features: FULL,
             memory_map,
+            clock: Clock::default(),
             boot: BootFacts {
                 arch: "x86_64",
                 command_line: "",
@@ -274,6 +277,19 @@ impl Platform for Host {
 
     fn shootdowns(&self) -> (usize, usize) {
         (0, 0)
+    }
+
+    fn time(&self) -> Time {
+        // The same each time, so that a run can be repeated.
+        Time { counted: Some(1_500_000), steady: true, ticks: 0, ticks_per_second: 100 }
+    }
+
+    fn prepare(&self, _: Reference) -> Result<u64, Unfit> {
+        Ok(1_000)
+    }
+
+    fn measure(&self, _: Reference, _: u64) -> Option<u64> {
+        Some(1_000_000)
     }
 
     fn heap(&self) -> (usize, usize) {

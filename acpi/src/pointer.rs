@@ -1,0 +1,66 @@
+//! The root pointer, where a BIOS puts it (ACPI Specification 6.5, 5.2.5).
+
+use crate::table::{Fault, Root};
+use crate::{Absent, Physical};
+
+/// The letters that it begins with.
+const SIGNATURE: &[u8; 8] = b"RSD PTR ";
+
+/// Its length in bytes before there were 64-bit addresses, and since.
+const OLD: usize = 20;
+const NEW: usize = 36;
+
+/// Where in the BIOS's data the segment of its extended data area stands, and how much of that area is looked through.
+const EXTENDED_DATA: u64 = 0x40E;
+const EXTENDED_DATA_BYTES: u64 = 1 << 10;
+
+/// The BIOS's own memory, below 1 MiB.
+const BIOS: core::ops::Range<u64> = 0xE_0000..0x10_0000;
+
+/// Looks for the pointer in the first KiB of the BIOS's extended data, then in the 128 KiB below 1 MiB, at multiples of 16.
+/// What looks like one and is none is told to `complain`.
+pub fn scan(memory: &mut dyn Physical, complain: &mut dyn FnMut(Fault)) -> Option<Root> {
+    let mut segment = [0; 2];
+    let extended = match memory.read(EXTENDED_DATA, &mut segment) {
+        Ok(()) => u64::from(u16::from_le_bytes(segment)) << 4,
+        Err(Absent) => 0,
+    };
+    // A machine without such data has 0 there, and one that has it has it below the video memory.
+    let extended = if (0x400..0xA_0000).contains(&extended) { extended..extended + EXTENDED_DATA_BYTES } else { 0..0 };
+    let places = extended.step_by(16).chain(BIOS.step_by(16));
+    places.into_iter().find_map(|at| read(memory, at, complain))
+}
+
+/// The pointer at `at`, if there is one. Where only the part that is newer than ACPI 1.0 is wrong, the other counts.
+fn read(memory: &mut dyn Physical, at: u64, complain: &mut dyn FnMut(Fault)) -> Option<Root> {
+    let mut pointer = [0; NEW];
+    memory.read(at, &mut pointer[..SIGNATURE.len()]).ok()?;
+    if !pointer.starts_with(SIGNATURE) {
+        return None;
+    }
+    if memory.read(at, &mut pointer[..OLD]).is_err() || sum(&pointer[..OLD]) != 0 {
+        complain(Fault::Pointer(at));
+        return None;
+    }
+    let rsdt = u32::from_le_bytes([pointer[16], pointer[17], pointer[18], pointer[19]]);
+    let rsdt = (rsdt != 0).then_some(Root::Rsdt(u64::from(rsdt)));
+    if pointer[15] < 2 {
+        return rsdt;
+    }
+    let whole = memory.read(at, &mut pointer).is_ok();
+    let bytes = u32::from_le_bytes([pointer[20], pointer[21], pointer[22], pointer[23]]);
+    if !whole || bytes as usize != NEW || sum(&pointer) != 0 {
+        complain(Fault::Pointer(at));
+        return rsdt;
+    }
+    let mut xsdt = [0; 8];
+    xsdt.copy_from_slice(&pointer[24..32]);
+    match u64::from_le_bytes(xsdt) {
+        0 => rsdt,
+        xsdt => Some(Root::Xsdt(xsdt)),
+    }
+}
+
+fn sum(bytes: &[u8]) -> u8 {
+    bytes.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte))
+}
