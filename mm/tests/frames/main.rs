@@ -339,7 +339,7 @@ fn every_frame_is_told_what_it_is() {
             for frame in [run.first.0, run.end().0 - 1, run.first.0 + random.below(run.count)] {
                 let place = frames.place_of(Frame(frame)).unwrap();
                 assert_eq!(place.free, frames.is_free(Frame(frame)));
-                assert!(place.block.contains(Frame(frame)) && place.block.first.0 % place.block.count == 0);
+                assert!(place.block.contains(Frame(frame)) && place.block.first.0.is_multiple_of(place.block.count));
                 if place.free {
                     let all_free = |run: FrameRun| (0..run.count).all(|n| frames.is_free(run.first.offset(n)));
                     let count = place.block.count;
