@@ -76,7 +76,7 @@ test-bochs: iso
 fuzz TARGET="all" SECONDS="600":
     tools/fuzz {{TARGET}} {{SECONDS}}
 
-# Measure what the design promises about speed; words pick parts: pages, frames, heap
+# Measure what the design promises about speed; words pick parts: pages, frames, heap, zero
 bench *PARTS:
     tools/bench {{PARTS}}
 

@@ -1,6 +1,6 @@
 //! Strata's page tables, frames and heap beside the crates that do the same work.
 //!
-//! `benches` alone starts itself three times and prints the medians as Markdown. `benches run pages|frames|heap [WORD...]`
+//! `benches` alone starts itself three times and prints the medians as Markdown. `benches run pages|frames|heap|zero [WORD...]`
 //! is one such run: it prints a line a figure, of the workloads and contestants whose names are among the words, if any.
 //!
 //! Every operation is a call that is not inlined. The contestants take turns, workload by workload and round by round,
@@ -14,6 +14,7 @@ mod host;
 mod pages;
 mod rng;
 mod table;
+mod zero;
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -38,7 +39,8 @@ fn run(words: &[String]) {
         Some("pages") => run_pages(&words[1..]),
         Some("frames") => run_frames(&words[1..]),
         Some("heap") => run_heap(),
-        _ => eprintln!("benches run pages|frames|heap [WORD...]"),
+        Some("zero") => run_zero(),
+        _ => eprintln!("benches run pages|frames|heap|zero [WORD...]"),
     }
 }
 
@@ -101,6 +103,22 @@ fn run_frames(words: &[String]) {
     }
 }
 
+fn run_zero() {
+    const ROUNDS: usize = 5;
+    let mut samples: Vec<BTreeMap<&str, Vec<f64>>> = vec![BTreeMap::new(); zero::CONTESTANTS.len()];
+    for round in 0..ROUNDS {
+        for turn in 0..zero::CONTESTANTS.len() {
+            let at = (turn + round) % zero::CONTESTANTS.len();
+            for (row, value) in zero::measure(zero::CONTESTANTS[at].1) {
+                samples[at].entry(row).or_default().push(value);
+            }
+        }
+    }
+    for ((name, _), rows) in zero::CONTESTANTS.iter().zip(&mut samples) {
+        rows.iter_mut().for_each(|(row, values)| println!("{row}\t{name}\t{}", median(values)));
+    }
+}
+
 fn run_heap() {
     const ROUNDS: usize = 3;
     let contestants = heap::contestants();
@@ -129,6 +147,9 @@ fn report(words: &[String]) {
     }
     if words.is_empty() || words.iter().any(|word| word == "heap") {
         report_heap(&measure("heap"));
+    }
+    if words.is_empty() || words.iter().any(|word| word == "zero") {
+        report_zero(&measure("zero"));
     }
 }
 
@@ -264,6 +285,18 @@ fn report_heap(figures: &Figures) {
             ("free at random", "free at random"),
             ("pair", "pair among live ones"),
             ("overhead %", "memory beyond the objects, %"),
+        ],
+    );
+}
+
+fn report_zero(figures: &Figures) {
+    figures.print_bare(
+        "C. Zeroing, ns for 4 KiB",
+        &[
+            ("frame again", "64 frames again and again"),
+            ("frame cold", "frames out of the cache"),
+            ("frame used", "and then used as tables"),
+            ("block cold", "blocks of 2 MiB out of the cache"),
         ],
     );
 }

@@ -1,6 +1,10 @@
 //! Legacy protected mode.
 
+use core::arch::global_asm;
+
 pub mod descriptors;
 pub mod frame;
 pub mod mode;
 mod tasks;
+
+global_asm!(include_str!("memset.s"), options(att_syntax));
