@@ -69,6 +69,23 @@ pub(crate) unsafe fn take_one_unless(over: impl FnOnce() -> bool) {
     }
 }
 
+/// With interrupts off: takes them until one has come, as cheaply as the CPU can wait for it; without the timer's, which is sure to
+/// come, for a moment only. They are off again then.
+///
+/// # Safety
+/// The IDT must be loaded, and nothing that a handler needs may be locked here.
+pub unsafe fn take_one() {
+    // SAFETY: the caller's promise. None is taken before the instruction after STI (SDM vol. 2B, STI), so that none that has come
+    // meanwhile is waited for in vain.
+    unsafe {
+        if timer::beats() {
+            asm!("sti", "hlt", "cli", options(nostack));
+        } else {
+            asm!("sti", "pause", "cli", options(nostack));
+        }
+    }
+}
+
 /// Stops this CPU for good.
 pub fn halt() -> ! {
     disable();

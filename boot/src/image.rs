@@ -20,6 +20,7 @@ mod symbol {
         pub static __data_end: u8;
         pub static boot_stack_guard: u8;
         pub static boot_stack_bottom: u8;
+        pub static boot_stack_top: u8;
     }
 }
 
@@ -48,6 +49,11 @@ pub fn text() -> Range<usize> {
 /// The addresses of everything that is written, stacks included.
 pub fn data() -> Range<usize> {
     address!(__data_start) as usize..address!(__data_end) as usize
+}
+
+/// The addresses of the stack that the stub has set up.
+pub fn stack() -> Range<usize> {
+    address!(boot_stack_bottom) as usize..address!(boot_stack_top) as usize
 }
 
 /// The page below the kernel's stack, which is not mapped.

@@ -24,6 +24,7 @@ mod panic;
 mod platform;
 mod stub;
 mod symbols;
+mod threads;
 
 use arch::keyboard::Found;
 use arch::{clock, cpu, descriptors, keyboard, mode, preempt, screen, serial};
@@ -65,6 +66,7 @@ pub unsafe extern "C" fn boot_main(_magic: u32, info: *mut u8, info_bytes: usize
     // SAFETY: called once, in ring 0, on the stub's flat segments.
     unsafe { descriptors::load() };
     panic::install();
+    threads::install();
     kernel::log::init(&PC);
     info!("Strata {} for {ARCH}, loaded by {}", env!("CARGO_PKG_VERSION"), said.loader());
     match bring_up(said) {

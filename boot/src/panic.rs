@@ -5,13 +5,15 @@
 //! ([`identity`](crate::identity)), the registers, the walk of the address, and the calls from the innermost, a line each.
 
 use core::fmt::{self, Write};
+use core::ops::Range;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use arch::trap::{self, Frame};
 use arch::{cpus, interrupts, mode, percpu, power, screen, serial};
 
-use mm::{PagingRoutines, VirtAddr};
+use kernel::threads;
+use mm::{PAGE_SIZE, PagingRoutines, Stack, VirtAddr};
 
 use crate::{backtrace, early, identity, image, memory, symbols};
 
@@ -123,6 +125,11 @@ fn tell(
     if let Some(location) = location {
         writeln!(out, "  at {location}")?;
     }
+    let thread = threads::running();
+    // The first one goes without saying.
+    if let Some(thread) = thread.as_ref().filter(|thread| thread.id.index() > 0) {
+        writeln!(out, "  in thread {} ({})", thread.id.index(), thread.name)?;
+    }
     let pointer = match frame {
         Some(frame) => {
             let at = frame.instruction() as usize;
@@ -142,13 +149,16 @@ fn tell(
     // A line a call: names may be long, and there is not much room for calls.
     screen::write(b"\x1b[?7l");
     writeln!(out, "called from:")?;
+    // A thread's stack is mapped as long as there is the thread; the first one's, and those of exceptions, lie in the kernel's data.
+    let on_stack = thread.map(|thread| thread.stack).filter(|stack| stack.contains(&pointer));
+    let within = on_stack.unwrap_or_else(image::data);
     if let Some(frame) = frame.filter(|frame| !image::text().contains(&(frame.instruction() as usize))) {
         // The way went astray, and there is no function there that has a frame: who went is what the call has pushed.
         // SAFETY: as below.
-        unsafe { backtrace::print_top(out, frame.stack() as usize, image::data()) }?;
+        unsafe { backtrace::print_top(out, frame.stack() as usize, within.clone()) }?;
     }
-    // SAFETY: the kernel's data, in which its stacks lie, is always mapped.
-    unsafe { backtrace::print(out, pointer, image::data()) }
+    // SAFETY: the thread runs, so its stack is mapped; the kernel's data always is.
+    unsafe { backtrace::print(out, pointer, within) }
 }
 
 /// Prints the way to `address` in the live tables.
@@ -193,6 +203,16 @@ impl fmt::Display for Cause<'_> {
                 // The page fault itself could not be delivered: there was no stack left to deliver it on.
                 return write!(f, "stack overflow: {address:#x} lies in the guard page below the kernel's stack");
             }
+            DOUBLE_FAULT
+                if let Some(thread) = threads::running().filter(|thread| guard(thread).contains(&address.0)) =>
+            {
+                let (number, name) = (thread.id.index(), thread.name);
+                write!(
+                    f,
+                    "stack overflow: {address:#x} lies in the guard pages below the stack of thread {number} ({name})"
+                )?;
+                return Ok(());
+            }
             DOUBLE_FAULT => {
                 write!(f, "double fault, error code {error:#x}: an exception could not be delivered; ")?;
                 return write!(f, "the last page fault was about {address:#x}");
@@ -218,6 +238,12 @@ impl fmt::Display for Cause<'_> {
         };
         write!(f, "page fault: {who} {what} {address:#x}, but {why} (error code {error:#x})")
     }
+}
+
+/// The addresses below the stack of `thread` at which nothing is mapped.
+fn guard(thread: &sched::Report) -> Range<u64> {
+    let start = thread.stack.start as u64;
+    start.saturating_sub(Stack::GUARD_PAGES * PAGE_SIZE)..start
 }
 
 /// Names the registers that hold no canonical address: the CPU does not tell which address it complains about, nor keep

@@ -3,14 +3,14 @@
 use arch::{
     clock, cpu, cpus as others, fault, interrupts, keyboard, mode, power, probe, receive, screen, serial, timer, tlb,
 };
+use kernel::threads::Contexts;
 use kernel::{
     CpuFacts, CpuState, Fault, Input, Platform, Reference, Registers, Reset, Sleep, StartFailure, Started, Time, Unfit,
 };
 use mm::{Access, Cache, Controls, FaultCode, Features, KernelMap, MapError, Memory, Mmu, PhysAddr, Trial, Width};
+use sched::lock::{self, Lock};
 
-use sched::lock::Lock;
-
-use crate::{cpus, heap};
+use crate::{cpus, heap, threads};
 
 /// This PC.
 pub struct Pc;
@@ -45,6 +45,10 @@ impl Platform for Pc {
 
     fn pause(&self) {
         interrupts::wait();
+    }
+
+    fn contexts(&self) -> Option<&'static dyn Contexts> {
+        Some(&threads::CONTEXTS)
     }
 
     fn mmu(&self) -> &dyn Mmu {
@@ -125,6 +129,8 @@ impl Platform for Pc {
     }
 
     fn enter(&self, from: &mut KernelMap, to: &mut KernelMap, memory: &mut Memory) -> Result<bool, MapError> {
+        // On x86_64 the heap is out of reach until the first mode is back: no other thread may run meanwhile.
+        assert!(lock::held() > 0, "the mode changes while the CPU could leave the thread that changes it");
         let page = mode::trampoline();
         from.map_identity(memory, page)?;
         if let Err(error) = to.map_identity(memory, page) {
@@ -201,10 +207,13 @@ impl Platform for Pc {
     }
 
     fn power_off(&self, way: Option<Sleep>) {
-        if let Some(Sleep { enable, control, types }) = way {
-            power::sleep(enable, control, types);
-        }
-        power::power_off();
+        // If it is still on then, the prompt goes on, and wants to be interrupted.
+        interrupts::without(|| {
+            if let Some(Sleep { enable, control, types }) = way {
+                power::sleep(enable, control, types);
+            }
+            power::power_off();
+        });
     }
 
     fn exit(&self, passed: bool) {

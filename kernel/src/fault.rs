@@ -3,9 +3,12 @@
 use core::fmt::{self, Write};
 
 use mm::{Frames, MapRequest, PageFlags, PageRange, Rights, VirtAddr};
+use sched::Priority;
+use spin::Once;
 
 use crate::console::Console;
-use crate::{Fault, Machine};
+use crate::threads::{self, Refusal, Work};
+use crate::{Fault, Machine, Platform};
 
 /// A way to fail.
 struct Kind {
@@ -20,13 +23,13 @@ struct Kind {
 enum Passed {
     /// It could not be tried, or is none on this machine.
     Words(&'static str),
-    /// [`reserved`] can only be tried by who may change the tables.
-    NeedsTables,
+    /// It can only be tried by who may change the tables.
+    NeedsTables(fn(&mut Machine) -> &'static str),
 }
 
 const UNNOTICED: &str = "the CPU let it pass";
 
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 12] = [
     Kind {
         name: "null",
         does: "Reads at address 0, where nothing is mapped.",
@@ -44,9 +47,14 @@ const KINDS: [Kind; 11] = [
         run: |machine| tried(machine, Fault::OverflowStack),
     },
     Kind {
+        name: "thread",
+        does: "Calls itself in a thread until its stack is full.",
+        run: |_| Passed::NeedsTables(in_thread),
+    },
+    Kind {
         name: "reserved",
         does: "Reads by way of a page-table entry with a reserved bit set.",
-        run: |_| Passed::NeedsTables,
+        run: |_| Passed::NeedsTables(reserved),
     },
     Kind { name: "divide", does: "Divides by zero.", run: |machine| tried(machine, Fault::Divide) },
     Kind { name: "opcode", does: "Executes what is no instruction.", run: |machine| tried(machine, Fault::Opcode) },
@@ -90,7 +98,7 @@ pub fn run(console: &mut Console, machine: &mut Machine, word: Option<&str>) -> 
     };
     let why = match (kind.run)(machine) {
         Passed::Words(why) => why,
-        Passed::NeedsTables => reserved(machine),
+        Passed::NeedsTables(run) => run(machine),
     };
     writeln!(console, "fault {word}: {why}")
 }
@@ -138,6 +146,22 @@ fn reserved(machine: &mut Machine) -> &'static str {
     };
     memory.put(frame);
     why
+}
+
+/// Overflows the stack of a thread.
+fn in_thread(machine: &mut Machine) -> &'static str {
+    static PLATFORM: Once<&'static dyn Platform> = Once::new();
+    PLATFORM.call_once(|| machine.platform);
+    let overflow = |_| PLATFORM.get().into_iter().for_each(|platform| platform.fault(Fault::OverflowStack));
+    let work = Work { name: "deep", priority: Priority::Normal, cpu: None, run: overflow, argument: 0 };
+    match threads::spawn(machine, work) {
+        Ok(id) => {
+            threads::join(machine, id);
+            UNNOTICED
+        }
+        Err(Refusal::NoStack(_)) => "there is no memory for a thread's stack",
+        Err(_) => "no thread can be started",
+    }
 }
 
 /// A message that fails when it is printed.

@@ -32,6 +32,7 @@ mod prompt;
 mod selftest;
 mod show;
 mod tables;
+pub mod threads;
 
 pub use clock::Clock;
 pub use machine::{BootFacts, Machine};
@@ -52,6 +53,7 @@ pub fn start(mut machine: Machine) -> ! {
     take_stock(&machine);
     tables::find_root(&mut machine);
     clock::find(&mut machine);
+    threads::start(&mut machine);
     cpus::start(&mut machine);
     audit::at_boot(&mut console, &machine);
     // A console that fails has nobody to complain to.
@@ -62,6 +64,7 @@ pub fn start(mut machine: Machine) -> ! {
         let (met, refused) = machine.memory.lock().fail_after(None);
         info!("frames: {met} requests were met, {refused} refused");
     }
+    machine.platform.listen();
     if machine.boot.selftest {
         let passed = selftest::run(&mut console, &mut machine, "").unwrap_or(false);
         machine.platform.exit(passed);

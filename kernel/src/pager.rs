@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::Platform;
+use crate::{Platform, threads};
 
 /// Rows of the screen, and letters in one.
 const ROWS: usize = 25;
@@ -82,7 +82,7 @@ fn ask(platform: &dyn Platform) -> Wish {
     let wish = loop {
         match platform.read().and_then(|(key, _)| wish(key)) {
             Some(wish) => break wish,
-            None => platform.pause(),
+            None => threads::wait_for_input(platform),
         }
     };
     platform.write(WIPE);

@@ -8,6 +8,8 @@ use mm::{
 
 use sched::lock::Lock;
 
+use crate::threads::Contexts;
+
 /// The machine below the kernel. `boot` implements it with `arch`; the kernel itself never sees either.
 pub trait Platform: Sync {
     /// Writes to every console there is.
@@ -24,6 +26,11 @@ pub trait Platform: Sync {
 
     /// Spends a moment doing nothing, as cheaply as the CPU can.
     fn pause(&self);
+
+    /// How a CPU goes from one thread to another. `None` where there is but one thread.
+    fn contexts(&self) -> Option<&'static dyn Contexts> {
+        None
+    }
 
     /// The part of this CPU that remembers translations.
     fn mmu(&self) -> &dyn Mmu;

@@ -135,8 +135,12 @@ impl<const THREADS: usize, const CPUS: usize> Scheduler<THREADS, CPUS> {
     pub fn report(&self, index: usize) -> Option<Report> {
         let slot = self.slots.get(index)?;
         let word = slot.word.get();
+        let home = usize::from(slot.home.load(Ordering::Relaxed));
+        let idle = self.cpus.get(home).is_some_and(|cpu| usize::from(cpu.idle.load(Ordering::Relaxed)) == index);
         let state = match word.life() {
             life::READY => State::Ready,
+            // An idle thread is in no queue, and is always ready.
+            life::RUNNING if idle && self.cpus[home].current.load(Ordering::Relaxed) != index as u16 => State::Ready,
             life::RUNNING => State::Running,
             life::BLOCKED if slot.alarmed.load(Ordering::Relaxed) => State::Sleeping,
             life::BLOCKED => State::Blocked,
@@ -148,9 +152,9 @@ impl<const THREADS: usize, const CPUS: usize> Scheduler<THREADS, CPUS> {
             name: slot.name.try_with(|name| *name).unwrap_or("?"),
             state,
             priority: slot.priority(),
-            cpu: usize::from(slot.home.load(Ordering::Relaxed)),
+            cpu: home,
             pinned: slot.pinned().is_some(),
-            idle: self.cpus.iter().any(|cpu| usize::from(cpu.idle.load(Ordering::Relaxed)) == index),
+            idle,
             used: slot.used.load(Ordering::Relaxed),
             stack: slot.stack[0].load(Ordering::Relaxed)..slot.stack[1].load(Ordering::Relaxed),
             context: slot.context.load(Ordering::Relaxed),

@@ -4,9 +4,9 @@ use core::fmt::{self, Write};
 
 use super::draw;
 use super::table::{Entry, Table};
-use crate::Machine;
 use crate::console::Console;
 use crate::prompt::keys::{Decoder, Key};
+use crate::{Machine, threads};
 use mm::VirtAddr;
 
 /// What the keys do.
@@ -61,7 +61,7 @@ fn key(machine: &Machine, decoder: &mut Decoder) -> Key {
                     return key;
                 }
             }
-            None => machine.platform.pause(),
+            None => threads::wait_for_input(machine.platform),
         }
     }
 }

@@ -3,10 +3,11 @@
 use core::fmt::{self, Write};
 
 use mm::{PhysAddr, VirtAddr};
+use sched::Priority;
 
 use super::{usage, words};
 use crate::console::Console;
-use crate::{Machine, atlas, audit, bench, clock, fault, log, peek, power, selftest, show};
+use crate::{Machine, atlas, audit, bench, clock, fault, log, peek, power, selftest, show, threads};
 
 /// One command.
 struct Command {
@@ -33,7 +34,7 @@ enum Choices {
     Words(&'static [&'static [&'static str]]),
 }
 
-const COMMANDS: [Command; 21] = [
+const COMMANDS: [Command; 22] = [
     Command {
         name: "help",
         arguments: "[COMMAND]",
@@ -186,6 +187,19 @@ const COMMANDS: [Command; 21] = [
         },
     },
     Command {
+        name: "threads",
+        arguments: "[start|stop] [COUNT] [PRIORITY]",
+        does: "Lists the threads; starts such as only use a CPU, or stops them.",
+        example: (
+            "threads",
+            "number  name        state     priority  cpu    ticks  stack\n\
+             \x20    0  prompt      running   high        0!      31   2304 of 65536\n\
+             ...",
+        ),
+        choices: Choices::Words(&[&LOADS, &[], &PRIORITIES]),
+        run: show_threads,
+    },
+    Command {
         name: "log",
         arguments: "[LEVEL] [TEXT]",
         does: "Shows the kernel's log: what is as grave as LEVEL and has TEXT in it, or all.",
@@ -308,6 +322,18 @@ pub const EXAMPLES: [(&str, &str); COMMANDS.len()] = {
         at += 1;
     }
     lines
+};
+
+/// What is done about threads beside listing them, and how important those are that are started.
+const LOADS: [&str; 2] = ["start", "stop"];
+const PRIORITIES: [&str; Priority::COUNT] = {
+    let mut names = [""; Priority::COUNT];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = Priority::ALL[at].name();
+        at += 1;
+    }
+    names
 };
 
 /// The log's levels.
@@ -436,6 +462,29 @@ fn show_log(console: &mut Console, _: &mut Machine, words: &[&str]) -> fmt::Resu
 fn power_off(console: &mut Console, machine: &mut Machine, _: &[&str]) -> fmt::Result {
     power::off(machine);
     writeln!(console, "this machine does not turn itself off for Strata; it is safe to switch it off")
+}
+
+/// The most threads that are started at once: beyond that it is a slip of the finger.
+const MOST_LOADS: u64 = 1000;
+
+fn show_threads(console: &mut Console, machine: &mut Machine, arguments: &[&str]) -> fmt::Result {
+    let Some((what, arguments)) = arguments.split_first() else { return show::threads(console) };
+    match (*what, arguments) {
+        ("stop", []) => return threads::load::stop(console, machine),
+        ("stop", [word, ..]) => return writeln!(console, "threads stop: '{word}' is too much: it takes no argument"),
+        ("start", _) => {}
+        (word, _) => return writeln!(console, "threads: '{word}' is neither 'start' nor 'stop'"),
+    }
+    let count = match arguments.first().map_or(Ok(1), |word| words::number(word)) {
+        Ok(count @ 1..=MOST_LOADS) => count,
+        Ok(count) => return writeln!(console, "threads start: {count} is not a number from 1 to {MOST_LOADS}"),
+        Err(why) => return writeln!(console, "threads start: '{}' is no number: {why}", arguments[0]),
+    };
+    let named = |word: &&str| Priority::ALL.into_iter().find(|priority| priority.name() == *word);
+    match arguments.get(1).map_or(Some(Priority::Normal), named) {
+        Some(priority) => threads::load::start(console, machine, count, priority),
+        None => writeln!(console, "threads start: '{}' is no priority; there are low, normal and high", arguments[1]),
+    }
 }
 
 #[cfg(test)]

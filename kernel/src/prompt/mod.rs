@@ -13,7 +13,7 @@ pub mod words;
 use core::fmt::{self, Write};
 
 use crate::console::Console;
-use crate::{Input, Machine, Platform};
+use crate::{Input, Machine, Platform, threads};
 use complete::Completion;
 use keys::Decoder;
 use line::{Editor, Event, LONGEST};
@@ -30,7 +30,6 @@ pub fn listen(console: &mut Console, machine: &mut Machine) -> ! {
     let mut decoder = Decoder::new();
     let mut editor = Editor::new();
     let mut overruns = machine.platform.overruns();
-    machine.platform.listen();
     loop {
         // A console that fails has nobody to complain to.
         let Ok(input) = read(console, machine.platform, &mut decoder, &mut editor) else { continue };
@@ -40,6 +39,7 @@ pub fn listen(console: &mut Console, machine: &mut Machine) -> ! {
         }
         // Whoever sits before the screen has no other way to see what has left it; a script would wait for ever.
         console.page(input == Input::Keyboard);
+        threads::reap(machine);
         let _ = commands::answer(console, machine, editor.line());
         console.page(false);
     }
@@ -56,7 +56,7 @@ fn read(
     console.write_str(PROMPT)?;
     loop {
         let Some((byte, input)) = platform.read() else {
-            platform.pause();
+            threads::wait_for_input(platform);
             continue;
         };
         let Some(key) = decoder.take(byte) else { continue };

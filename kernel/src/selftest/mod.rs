@@ -13,6 +13,7 @@ mod lift;
 mod rights;
 mod scattered;
 mod self_map;
+mod threads;
 mod user;
 mod verdicts;
 
@@ -53,7 +54,7 @@ type Verdict = Result<Outcome, Failure>;
 /// A test's name, and the test.
 type Test = (&'static str, fn(&mut Machine) -> Verdict);
 
-const TESTS: [Test; 21] = [
+const TESTS: [Test; 30] = [
     ("frames.pairs", frames::pairs),
     ("frames.refusals", frames::refusals),
     ("frames.owners", frames::owners),
@@ -74,6 +75,15 @@ const TESTS: [Test; 21] = [
     ("audit.finds_what_is_planted", audit::finds_what_is_planted),
     ("cache.devices", cache::devices),
     ("memory.high", high::beyond_aperture),
+    ("threads.turns", threads::turns),
+    ("threads.priorities", threads::priorities),
+    ("threads.sleep", threads::sleep),
+    ("threads.join", threads::join),
+    ("threads.wakes", threads::wakes),
+    ("threads.preemption", threads::preemption),
+    ("threads.registers", threads::registers),
+    ("threads.stacks", threads::stacks),
+    ("threads.refusals", threads::refusals),
     ("lift.hundred_times", lift::hundred_times),
 ];
 

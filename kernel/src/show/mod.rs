@@ -6,6 +6,7 @@ mod frame;
 mod maps;
 mod mem;
 mod paging;
+mod threads;
 mod walk;
 
 pub use cpu::cpu;
@@ -14,6 +15,7 @@ pub use frame::{Change, frame};
 pub use maps::maps;
 pub use mem::mem;
 pub use paging::paging;
+pub use threads::threads;
 pub use walk::walk;
 
 use core::fmt;

@@ -22,6 +22,9 @@ impl Stack {
     /// The largest, log2 of its pages.
     pub const MAX_ORDER: u8 = 3;
 
+    /// How many pages below every stack are mapped to nothing, at least.
+    pub const GUARD_PAGES: u64 = SLOT - (1 << Self::MAX_ORDER);
+
     /// Its pages.
     pub const fn pages(&self) -> PageRange {
         self.pages
@@ -81,7 +84,7 @@ impl KernelMap {
         }
     }
 
-    /// Unmaps a stack that nobody runs on any more, and gives its frames back.
+    /// Unmaps a stack that nobody runs on any more, and gives its frames back, and the tables that have no other.
     ///
     /// # Panics
     /// If the stack is not one of this tree's.
@@ -90,6 +93,9 @@ impl KernelMap {
         match self.map.unmap(memory, stack.pages, None) {
             Ok(stale) => stale.flush(memory, mmu),
             Err(error) => panic!("the stack at {:#x} unmapped: {error}", stack.pages.start),
+        }
+        if let Ok(stale) = self.map.trim(memory, stack.pages) {
+            stale.flush(memory, mmu);
         }
         self.stacks.flip(slot);
         memory.put(stack.frames);

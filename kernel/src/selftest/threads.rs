@@ -1,0 +1,315 @@
+//! Threads: who runs when, what a thread keeps when it loses its CPU, and what is given back when it ends.
+//!
+//! Threads that are compared with one another are pinned to the CPU that the tests run on.
+
+use core::hint;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use mm::{Frames, OwnedFrames};
+use sched::{PATIENCE, Priority, Report, SLICE, ThreadId, lock};
+
+use super::{Failure, Outcome, Verdict, expect};
+use crate::Machine;
+use crate::threads::{self, Refusal, Work};
+
+/// The CPU that the tests run on.
+const HERE: Option<usize> = Some(0);
+
+/// Why a machine cannot show anything.
+const NO_THREADS: &str = "there is no timer, or no thread to idle in";
+
+/// How many threads are compared with one another, at most.
+const MOST: usize = 4;
+
+/// What threads tell of themselves: how far each is, and whether they are to end.
+static ROUNDS: [AtomicU32; MOST] = [const { AtomicU32::new(0) }; MOST];
+static OVER: AtomicBool = AtomicBool::new(false);
+
+/// Whether threads can be started and are preempted.
+fn usable(machine: &Machine) -> bool {
+    let contexts = machine.platform.contexts();
+    // The first tick comes within ten milliseconds of when interrupts are on.
+    let patience = 100_000_000;
+    contexts.is_some_and(|contexts| (0..patience).any(|_| contexts.beats())) && threads::current().is_some()
+}
+
+/// Starts one that counts rounds until it is to end.
+fn spinner(machine: &mut Machine, at: usize, priority: Priority) -> Result<ThreadId, Failure> {
+    ROUNDS[at].store(0, Ordering::Relaxed);
+    let run = |at: usize| {
+        while !OVER.load(Ordering::Relaxed) {
+            ROUNDS[at].fetch_add(1, Ordering::Relaxed);
+            hint::spin_loop();
+        }
+    };
+    start(machine, Work { name: "test", priority, cpu: HERE, run, argument: at })
+}
+
+fn start(machine: &mut Machine, work: Work) -> Result<ThreadId, Failure> {
+    threads::spawn(machine, work).map_err(|refusal| match refusal {
+        Refusal::NoStack(error) => Failure::Refused("a thread's stack", error),
+        Refusal::NoThreads | Refusal::TooMany => Failure::Not("a thread can be started"),
+    })
+}
+
+/// Ends those that were started, and passes the verdict on.
+fn end(machine: &mut Machine, started: &[ThreadId], verdict: Result<(), Failure>) -> Verdict {
+    OVER.store(true, Ordering::Relaxed);
+    started.iter().for_each(|id| threads::join(machine, *id));
+    OVER.store(false, Ordering::Relaxed);
+    verdict.map(|()| Outcome::Passed)
+}
+
+fn report(id: ThreadId) -> Option<Report> {
+    threads::reports().find(|report| report.id == id)
+}
+
+fn used(id: ThreadId) -> u32 {
+    report(id).map_or(0, |report| report.used)
+}
+
+/// Three threads that never give their CPU up have equal shares of it.
+pub fn turns(machine: &mut Machine) -> Verdict {
+    const TICKS: u32 = 15 * SLICE;
+    if !usable(machine) {
+        return Ok(Outcome::Skipped(NO_THREADS));
+    }
+    let mut started = [None; 3];
+    for (at, slot) in started.iter_mut().enumerate() {
+        *slot = Some(spinner(machine, at, Priority::Normal)?);
+    }
+    let started = started.map(|id| id.expect("started above"));
+    threads::sleep_until(threads::now().wrapping_add(TICKS));
+    let shares = started.map(used);
+    let fair = shares.iter().all(|share| (TICKS / 3).abs_diff(*share) <= SLICE + 2);
+    let all_ran = (0..3).all(|at| ROUNDS[at].load(Ordering::Relaxed) > 0);
+    end(machine, &started, expect(fair && all_ran, "equal threads have equal shares of a CPU, to a slice"))
+}
+
+/// A less important thread does not run while a more important one does, until it has waited for too long.
+pub fn priorities(machine: &mut Machine) -> Verdict {
+    if !usable(machine) {
+        return Ok(Outcome::Skipped(NO_THREADS));
+    }
+    let low = spinner(machine, 0, Priority::Low)?;
+    let normal = spinner(machine, 1, Priority::Normal)?;
+    let before = used(low);
+    threads::sleep_until(threads::now().wrapping_add(PATIENCE / 2));
+    let passed_over = used(low) == before && used(normal) >= PATIENCE / 2 - 2;
+    threads::sleep_until(threads::now().wrapping_add(PATIENCE));
+    let not_starved = used(low) > before;
+    let verdict = expect(passed_over, "a less important thread waits for a more important one")
+        .and_then(|()| expect(not_starved, "a thread that has waited for too long has its turn"));
+    end(machine, &[low, normal], verdict)
+}
+
+/// Whoever sleeps goes on at his tick, whatever else runs.
+pub fn sleep(machine: &mut Machine) -> Verdict {
+    if !usable(machine) {
+        return Ok(Outcome::Skipped(NO_THREADS));
+    }
+    let busy = spinner(machine, 0, Priority::Normal)?;
+    let mut exact = true;
+    for ticks in [1, 2, 5, 20] {
+        let before = threads::now();
+        threads::sleep_until(before.wrapping_add(ticks));
+        exact &= threads::now().wrapping_sub(before) == ticks;
+    }
+    end(machine, &[busy], expect(exact, "who sleeps for so many ticks goes on at that tick"))
+}
+
+/// Who waits for a thread's end goes on when it has ended, and a thread that has ended before is not waited for.
+pub fn join(machine: &mut Machine) -> Verdict {
+    if !usable(machine) {
+        return Ok(Outcome::Skipped(NO_THREADS));
+    }
+    let run = |ticks: usize| {
+        threads::sleep_until(threads::now().wrapping_add(ticks as u32));
+        ROUNDS[0].store(1, Ordering::Relaxed);
+    };
+    for ticks in [3, 0] {
+        ROUNDS[0].store(0, Ordering::Relaxed);
+        let work = Work { name: "test", priority: Priority::Normal, cpu: HERE, run, argument: ticks };
+        let id = start(machine, work)?;
+        if ticks == 0 {
+            threads::sleep_until(threads::now().wrapping_add(2));
+            expect(threads::has_ended(id), "a thread whose function has returned has ended")?;
+        }
+        threads::join(machine, id);
+        expect(ROUNDS[0].load(Ordering::Relaxed) == 1, "whoever waits for a thread's end goes on behind it")?;
+        expect(report(id).is_none(), "nothing is left of a thread whose end was waited for")?;
+    }
+    Ok(Outcome::Passed)
+}
+
+/// Two threads wake one another a thousand times, and no wake is lost; nor is one that comes before the block.
+pub fn wakes(machine: &mut Machine) -> Verdict {
+    const TURNS: u32 = 1000;
+    static OTHER: lock::Lock<Option<ThreadId>> = lock::Lock::new(None);
+    if !usable(machine) {
+        return Ok(Outcome::Skipped(NO_THREADS));
+    }
+    let Some(me) = threads::current() else { return Ok(Outcome::Skipped(NO_THREADS)) };
+    threads::wake(me);
+    let before = threads::now();
+    threads::block();
+    expect(threads::now().wrapping_sub(before) <= 1, "a wake that comes first ends the next block")?;
+    // Even turns are this thread's, odd ones the other's.
+    *OTHER.lock() = Some(me);
+    ROUNDS[0].store(0, Ordering::Relaxed);
+    let run = |_| {
+        let other = *OTHER.lock();
+        while let (Some(other), turn @ ..TURNS) = (other, ROUNDS[0].load(Ordering::Relaxed)) {
+            if turn % 2 == 1 {
+                ROUNDS[0].store(turn + 1, Ordering::Relaxed);
+                threads::wake(other);
+            } else {
+                threads::block();
+            }
+        }
+    };
+    let id = start(machine, Work { name: "test", priority: Priority::Normal, cpu: HERE, run, argument: 0 })?;
+    while let turn @ ..TURNS = ROUNDS[0].load(Ordering::Relaxed) {
+        if turn % 2 == 0 {
+            ROUNDS[0].store(turn + 1, Ordering::Relaxed);
+            threads::wake(id);
+        } else {
+            threads::block();
+        }
+    }
+    // The last turn may be this thread's: the other has yet to see it.
+    threads::wake(id);
+    threads::join(machine, id);
+    Ok(Outcome::Passed)
+}
+
+/// A thread that never gives its CPU up loses it all the same, and one that holds a lock keeps it until it gives the lock back.
+pub fn preemption(machine: &mut Machine) -> Verdict {
+    if !usable(machine) {
+        return Ok(Outcome::Skipped(NO_THREADS));
+    }
+    // As important as the thread that runs the tests.
+    let other = spinner(machine, 0, Priority::High)?;
+    let rounds = || ROUNDS[0].load(Ordering::Relaxed);
+    let stay = lock::stay();
+    let (held, since) = (rounds(), threads::now());
+    while threads::now().wrapping_sub(since) < 3 * SLICE {
+        hint::spin_loop();
+    }
+    let kept = rounds() == held;
+    drop(stay);
+    // That it was put off for was followed up at once.
+    let followed_up = rounds() != held;
+    let (before, since) = (rounds(), threads::now());
+    while rounds() == before && threads::now().wrapping_sub(since) < 4 * SLICE {
+        hint::spin_loop();
+    }
+    let verdict = expect(kept, "a thread that must stay on its CPU is not preempted")
+        .and_then(|()| expect(followed_up, "a switch that was put off is made when the last lock is given back"))
+        .and_then(|()| expect(rounds() != before, "a thread that does not give its CPU up is preempted"));
+    end(machine, &[other], verdict)
+}
+
+/// All registers and the flags are what they were when a thread has its CPU again.
+pub fn registers(machine: &mut Machine) -> Verdict {
+    const TICKS: u32 = 12 * SLICE;
+    if !usable(machine) {
+        return Ok(Outcome::Skipped(NO_THREADS));
+    }
+    static PLATFORM: spin::Once<&'static dyn crate::Platform> = spin::Once::new();
+    PLATFORM.call_once(|| machine.platform);
+    // What was lost, of both.
+    ROUNDS[0].store(0, Ordering::Relaxed);
+    let run = |seed| {
+        let Some(contexts) = PLATFORM.get().and_then(|platform| platform.contexts()) else { return };
+        while !OVER.load(Ordering::Relaxed) {
+            ROUNDS[0].fetch_add(contexts.hold(seed) as u32, Ordering::Relaxed);
+        }
+    };
+    let mut work = Work { name: "test", priority: Priority::Normal, cpu: HERE, run, argument: 0x1234_5678 };
+    let first = start(machine, work)?;
+    work.argument = 0x6543_2100;
+    let second = start(machine, work)?;
+    threads::sleep_until(threads::now().wrapping_add(TICKS));
+    let both_ran = [first, second].iter().all(|id| used(*id) >= TICKS / 2 - SLICE - 2);
+    let ended = end(machine, &[first, second], expect(both_ran, "two threads that hold registers took turns"));
+    ended?;
+    expect(ROUNDS[0].load(Ordering::Relaxed) == 0, "every register and the flags survive the loss of the CPU")?;
+    Ok(Outcome::Passed)
+}
+
+/// A stack that was given back is used again, and as many frames are free as before.
+pub fn stacks(machine: &mut Machine) -> Verdict {
+    if !usable(machine) {
+        return Ok(Outcome::Skipped(NO_THREADS));
+    }
+    let before = machine.memory.lock().free_frames();
+    let mut place = None;
+    for _ in 0..50 {
+        let work = Work { name: "test", priority: Priority::Normal, cpu: HERE, run: |_| (), argument: 0 };
+        let id = start(machine, work)?;
+        let at = report(id).map(|report| (id.index(), report.stack));
+        expect(place.is_none() || place == at, "the next thread has the slot and the stack of the last")?;
+        place = at;
+        threads::join(machine, id);
+        expect(machine.memory.lock().free_frames() == before, "the frames of a stack come home")?;
+    }
+    Ok(Outcome::Passed)
+}
+
+/// Without slots, and without frames for a stack, a thread is refused in words, and what was begun is undone.
+pub fn refusals(machine: &mut Machine) -> Verdict {
+    if !usable(machine) {
+        return Ok(Outcome::Skipped(NO_THREADS));
+    }
+    let before = machine.memory.lock().free_frames();
+    let count = threads::reports().count();
+    let idle = Work { name: "test", priority: Priority::Low, cpu: HERE, run: |_| threads::block(), argument: 0 };
+    let mut refusal = None;
+    // Low ones do not run before this thread waits.
+    while refusal.is_none() {
+        refusal = threads::spawn(machine, idle).err();
+    }
+    let most = threads::reports().count();
+    while let Some(one) = threads::reports().find(|report| report.name == "test") {
+        threads::wake(one.id);
+        threads::join(machine, one.id);
+    }
+    let by_slots_or_frames = matches!(refusal, Some(Refusal::TooMany | Refusal::NoStack(mm::MapError::NoMemory)));
+    expect(by_slots_or_frames, "when there are too many threads the next is refused for that, or for want of frames")?;
+    expect(most > count && threads::reports().count() == count, "what ends is gone")?;
+    expect(machine.memory.lock().free_frames() == before, "no frame is lost when threads run out")?;
+
+    let mut rest = [const { None }; BLOCKS];
+    let mut order = Frames::MAX_ORDER;
+    for slot in &mut rest {
+        *slot = largest(machine, &mut order);
+    }
+    let refused = threads::spawn(machine, idle).err();
+    let left = machine.memory.lock().free_frames();
+    // In place, as in the test of tables.
+    for slot in &mut rest {
+        if let Some(frames) = slot.take() {
+            machine.memory.lock().put(frames);
+        }
+    }
+    if left >= 1 << 2 {
+        return Ok(Outcome::Skipped("free memory is in too many pieces to hold it all"));
+    }
+    expect(refused == Some(Refusal::NoStack(mm::MapError::NoMemory)), "without frames a thread has no stack")?;
+    expect(threads::reports().count() == count, "a thread that was refused is not there")?;
+    Ok(Outcome::Passed)
+}
+
+/// More blocks than free memory usually falls into.
+const BLOCKS: usize = 512;
+
+/// Takes a block of the largest order up to `order` that there still is.
+fn largest(machine: &Machine, order: &mut u8) -> Option<OwnedFrames> {
+    loop {
+        match machine.memory.lock().take(*order, Frames::ANYWHERE) {
+            Ok(block) => return Some(block),
+            Err(_) => *order = order.checked_sub(1)?,
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Threads that do nothing but use a CPU: for those who want to see the scheduler at work.
+
+use core::fmt::{self, Write};
+use core::hint;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use sched::Priority;
+
+use super::{Work, join, reports, spawn};
+use crate::Machine;
+use crate::console::Console;
+
+/// What they are called.
+const NAME: &str = "load";
+
+/// Whether they are to end.
+static OVER: AtomicBool = AtomicBool::new(false);
+
+/// Starts `count` of them.
+///
+/// # Errors
+/// Those of the console.
+pub fn start(console: &mut Console, machine: &mut Machine, count: u64, priority: Priority) -> fmt::Result {
+    OVER.store(false, Ordering::Relaxed);
+    for started in 0..count {
+        if let Err(refusal) = spawn(machine, Work { name: NAME, priority, cpu: None, run, argument: 0 }) {
+            return writeln!(console, "threads: {started} of {count} were started: {refusal}");
+        }
+    }
+    writeln!(console, "threads: {count} were started; 'threads stop' ends them")
+}
+
+/// Ends all of them.
+///
+/// # Errors
+/// Those of the console.
+pub fn stop(console: &mut Console, machine: &mut Machine) -> fmt::Result {
+    OVER.store(true, Ordering::Relaxed);
+    let mut count = 0;
+    while let Some(report) = reports().find(|report| report.name == NAME) {
+        join(machine, report.id);
+        count += 1;
+    }
+    writeln!(console, "threads: {count} were ended")
+}
+
+fn run(_: usize) {
+    while !OVER.load(Ordering::Relaxed) {
+        hint::spin_loop();
+    }
+}

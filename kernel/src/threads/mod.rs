@@ -1,0 +1,368 @@
+//! Kernel threads: [`sched`] decides, [`Contexts`] switches, and here the two meet.
+//!
+//! The kernel starts as the code of the first CPU, which becomes the thread `prompt`. It alone has the [`Machine`], so it alone
+//! starts threads, which takes a stack out of the tables, and takes back the stacks of those that have ended. A thread is a function
+//! and a number for it; what it shares with others lies in statics.
+//!
+//! A thread may lose its CPU after any instruction, but not while it holds a [`Lock`], nor with interrupts off. It may not wait
+//! then either: whoever is to wake it may need the lock.
+
+mod contexts;
+pub mod load;
+
+pub use contexts::Contexts;
+
+use core::fmt;
+use core::sync::atomic::Ordering;
+
+use log::warn;
+use mm::{MapError, PAGE_SIZE, Stack};
+use sched::{Blocked, Lock, Priority, Report, Scheduler, Switch, ThreadId, has_come, lock};
+use spin::Once;
+
+use crate::{Machine, Platform};
+
+/// The most CPUs that can take part.
+pub const CPUS: usize = 512;
+
+/// The most threads: one for each CPU to idle in, and others.
+const THREADS: usize = CPUS + 128;
+
+/// Pages of a thread's stack, log2.
+const STACK_ORDER: u8 = 2;
+
+/// How long the prompt waits for an interrupt before it looks whether something was typed all the same, in ticks. There are
+/// machines on which no such interrupt comes through.
+const POLL: u32 = 5;
+
+static SCHED: Scheduler<THREADS, CPUS> = Scheduler::new(kick);
+
+static CONTEXTS: Once<&'static dyn Contexts> = Once::new();
+
+/// The thread that waits for what is typed.
+static PROMPT: Once<ThreadId> = Once::new();
+
+/// What is kept of a thread beside what the scheduler knows.
+struct Kept {
+    stack: Option<Stack>,
+    work: Option<Work>,
+}
+
+static KEPT: Lock<[Kept; THREADS]> = Lock::new([const { Kept { stack: None, work: None } }; THREADS]);
+
+/// What a thread does: a function, and what it is called with.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    /// Its name, for people.
+    pub name: &'static str,
+    /// How important it is.
+    pub priority: Priority,
+    /// The CPU that it runs on, if not on any.
+    pub cpu: Option<usize>,
+    /// The function. When it returns, the thread ends.
+    pub run: fn(usize),
+    /// What the function is called with.
+    pub argument: usize,
+}
+
+/// Why a thread could not be started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// There are no threads on this machine.
+    NoThreads,
+    /// There are as many as there can be.
+    TooMany,
+    /// Its stack could not be mapped.
+    NoStack(MapError),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Refusal::NoThreads => f.write_str("there are no threads on this machine"),
+            Refusal::TooMany => write!(f, "there are {THREADS} threads, which is as many as there can be"),
+            Refusal::NoStack(error) => write!(f, "no stack: {error}"),
+        }
+    }
+}
+
+/// Nothing has to be done: another CPU looks at its queue at its next tick.
+const fn kick(_cpu: usize) {}
+
+/// Does `work` with interrupts off.
+fn masked<R>(work: impl FnOnce(&'static dyn Contexts, usize) -> R) -> Option<R> {
+    let contexts = *CONTEXTS.get()?;
+    let (mut work, mut result) = (Some(work), None);
+    contexts.masked(&mut || result = work.take().map(|work| work(contexts, contexts.cpu())));
+    result
+}
+
+/// Makes the running code the first thread, and a thread for when there is no other. Without the second the first still runs, and
+/// that is all: why is logged.
+pub fn start(machine: &mut Machine) {
+    let Some(contexts) = machine.platform.contexts() else { return };
+    CONTEXTS.call_once(|| contexts);
+    let adopted = masked(|contexts, cpu| {
+        // The lines of the devices lead to the first CPU.
+        let id = SCHED.create("prompt", Priority::High, Some(cpu))?;
+        SCHED.set_stack(id, contexts.first_stack());
+        SCHED.adopt(cpu, id);
+        Some(PROMPT.call_once(|| id))
+    });
+    if adopted.flatten().is_none() {
+        return;
+    }
+    let work = Work { name: "idle", priority: Priority::Low, cpu: Some(0), run: |_| idle(), argument: 0 };
+    match make(machine, work) {
+        Ok(id) => drop(masked(|_, cpu| SCHED.set_idle(cpu, id))),
+        Err(refusal) => warn!("threads: none can be started, for want of one to idle in: {refusal}"),
+    }
+}
+
+/// Has a CPU that was started take part: the code that runs on it, on `stack`, becomes the thread that it idles in. `false` if
+/// there are as many threads as there can be.
+pub fn take_part(stack: core::ops::Range<usize>) -> bool {
+    let adopted = masked(|_, cpu| {
+        let id = SCHED.create("idle", Priority::Low, Some(cpu))?;
+        SCHED.set_stack(id, stack);
+        SCHED.adopt(cpu, id);
+        SCHED.set_idle(cpu, id);
+        Some(())
+    });
+    adopted.flatten().is_some()
+}
+
+/// What a CPU does when there is nothing else.
+pub fn idle() -> ! {
+    loop {
+        masked(|contexts, cpu| match SCHED.yield_now(cpu) {
+            Some(switch) => go(contexts, switch),
+            None => contexts.wait(),
+        });
+    }
+}
+
+/// Starts a thread. It may have ended when this returns.
+///
+/// # Errors
+/// Why it could not be started. Nothing has changed then.
+pub fn spawn(machine: &mut Machine, work: Work) -> Result<ThreadId, Refusal> {
+    let target = work.cpu.unwrap_or_default();
+    if !SCHED.takes_part(target) {
+        return Err(Refusal::NoThreads);
+    }
+    let id = make(machine, work)?;
+    masked(|contexts, cpu| {
+        SCHED.start(cpu, id);
+        follow_up(contexts, cpu);
+    });
+    Ok(id)
+}
+
+/// Makes a thread that does not run yet.
+fn make(machine: &mut Machine, work: Work) -> Result<ThreadId, Refusal> {
+    let created = masked(|contexts, _| (contexts, SCHED.create(work.name, work.priority, work.cpu)));
+    let (contexts, id) = created.ok_or(Refusal::NoThreads)?;
+    let id = id.ok_or(Refusal::TooMany)?;
+    let mapped = machine.map.map_stack(&mut machine.memory.lock(), STACK_ORDER);
+    let stack = mapped.map_err(|error| {
+        masked(|_, _| SCHED.drop_thread(id));
+        Refusal::NoStack(error)
+    })?;
+    SCHED.context(id).store(contexts.prepare(&stack, begin), Ordering::Relaxed);
+    SCHED.set_stack(id, stack.pages().start.0 as usize..stack.top().0 as usize);
+    KEPT.lock()[id.index()] = Kept { stack: Some(stack), work: Some(work) };
+    Ok(id)
+}
+
+/// Where every thread begins: with interrupts off, on its own stack, and the one that ran before not settled.
+extern "C" fn begin() -> ! {
+    if let Some(contexts) = CONTEXTS.get() {
+        SCHED.arrive(contexts.cpu());
+        contexts.unmask();
+    }
+    let work = current().and_then(|id| KEPT.lock()[id.index()].work.take());
+    if let Some(work) = work {
+        (work.run)(work.argument);
+    }
+    exit()
+}
+
+/// Ends the present thread.
+fn exit() -> ! {
+    must_not_hold();
+    masked(|contexts, cpu| {
+        if let Some(switch) = SCHED.exit(cpu) {
+            go(contexts, switch);
+        }
+    });
+    panic!("a thread goes on that has ended")
+}
+
+/// Makes a switch that was decided.
+fn go(contexts: &dyn Contexts, switch: Switch) {
+    contexts.switch(SCHED.context(switch.from), SCHED.context(switch.to).load(Ordering::Relaxed));
+    // It may be another CPU by now.
+    SCHED.arrive(contexts.cpu());
+}
+
+/// Leaves the present thread if another should run and nothing keeps this one here. With interrupts off.
+fn follow_up(contexts: &dyn Contexts, cpu: usize) {
+    if lock::held() == 0 && SCHED.wants_switch(cpu) {
+        yield_on(contexts, cpu);
+    }
+}
+
+fn yield_on(contexts: &dyn Contexts, cpu: usize) {
+    if let Some(switch) = SCHED.yield_now(cpu) {
+        go(contexts, switch);
+    }
+}
+
+/// Whoever waits must hold no lock.
+fn must_not_hold() {
+    let held = lock::held();
+    assert_eq!(held, 0, "a thread that holds {held} locks must not wait");
+}
+
+/// The thread that runs here, if this CPU takes part.
+pub fn current() -> Option<ThreadId> {
+    masked(|_, cpu| SCHED.current(cpu)).flatten()
+}
+
+/// What is known of the thread that runs here, for a report: nothing is waited for.
+pub fn running() -> Option<Report> {
+    let cpu = CONTEXTS.get()?.cpu();
+    SCHED.report(SCHED.current(cpu)?.index())
+}
+
+/// The clock, in ticks of ten milliseconds. It wraps.
+pub fn now() -> u32 {
+    SCHED.now()
+}
+
+/// Waits until the present thread is woken. That may have happened before, or happen without a reason.
+pub fn block() {
+    must_not_hold();
+    masked(|contexts, cpu| match SCHED.block(cpu) {
+        Blocked::Switch(switch) => go(contexts, switch),
+        Blocked::Awake => {}
+        Blocked::Alone => contexts.wait(),
+    });
+}
+
+/// Has the thread `id` go on, or not wait when it next does.
+pub fn wake(id: ThreadId) {
+    masked(|contexts, cpu| {
+        SCHED.wake(cpu, id);
+        follow_up(contexts, cpu);
+    });
+}
+
+/// Lets others run that are as important.
+pub fn yield_now() {
+    must_not_hold();
+    masked(yield_on);
+}
+
+/// Waits until the tick `deadline`.
+pub fn sleep_until(deadline: u32) {
+    wait_until(deadline, || has_come(deadline, now()));
+}
+
+/// Waits until `over`, which is looked at whenever the present thread is woken, and when the tick `deadline` comes.
+fn wait_until(deadline: u32, mut over: impl FnMut() -> bool) {
+    let listed = masked(|_, cpu| {
+        SCHED.wake_at(cpu, deadline);
+        SCHED.current(cpu).map(|id| (cpu, id))
+    });
+    let Some(Some((list, id))) = listed else { return };
+    while !over() {
+        block();
+    }
+    masked(|_, _| SCHED.forget(list, id));
+}
+
+/// Whether the thread `id` has ended.
+pub fn has_ended(id: ThreadId) -> bool {
+    SCHED.has_ended(id)
+}
+
+/// Waits for the end of the thread `id`, and takes back what it had.
+pub fn join(machine: &mut Machine, id: ThreadId) {
+    if masked(|_, cpu| SCHED.join(cpu, id)) == Some(true) {
+        while !SCHED.has_ended(id) {
+            block();
+        }
+    }
+    take_back(machine, id);
+}
+
+/// Takes back what threads had that have ended, and which nobody waited for.
+pub fn reap(machine: &mut Machine) {
+    for report in reports().filter(|report| report.state == sched::State::Ended) {
+        take_back(machine, report.id);
+    }
+}
+
+fn take_back(machine: &mut Machine, id: ThreadId) {
+    if !SCHED.has_ended(id) {
+        return;
+    }
+    let stack = KEPT.lock()[id.index()].stack.take();
+    if let Some(stack) = stack {
+        machine.map.unmap_stack(&mut machine.memory.lock(), machine.platform.mmu(), stack);
+    }
+    masked(|_, _| SCHED.drop_thread(id));
+}
+
+/// What is known of every thread.
+pub fn reports() -> impl Iterator<Item = Report> {
+    (0..THREADS).filter_map(|index| SCHED.report(index))
+}
+
+/// How much of its stack a thread uses, in bytes, as far as can be known: not while another CPU runs it.
+pub fn stack_used(report: &Report) -> Option<usize> {
+    let pointer = match report.state {
+        _ if current() == Some(report.id) => CONTEXTS.get()?.stack_pointer(),
+        sched::State::Running => return None,
+        _ => report.context,
+    };
+    report.stack.end.checked_sub(pointer).filter(|used| *used <= report.stack.len())
+}
+
+/// Waits until something may have been typed. Others run meanwhile, unless a lock is held, as where a long answer is made out of
+/// what the lock guards.
+pub fn wait_for_input(platform: &dyn Platform) {
+    let waits = CONTEXTS.get().is_some_and(|contexts| contexts.beats()) && lock::held() == 0;
+    if waits && current().is_some() {
+        let mut looked = false;
+        wait_until(now().wrapping_add(POLL), || core::mem::replace(&mut looked, true));
+    } else {
+        platform.pause();
+    }
+}
+
+/// The timer of this CPU has interrupted. With interrupts off.
+pub fn tick() {
+    if let Some(contexts) = CONTEXTS.get() {
+        SCHED.tick(contexts.cpu());
+    }
+}
+
+/// Something was typed. With interrupts off.
+pub fn input() {
+    if let (Some(contexts), Some(prompt)) = (CONTEXTS.get(), PROMPT.get()) {
+        SCHED.wake(contexts.cpu(), *prompt);
+    }
+}
+
+/// Leaves the present thread if another should run. With interrupts off, and nothing keeps the thread here.
+pub fn leave() {
+    if let Some(contexts) = CONTEXTS.get() {
+        follow_up(*contexts, contexts.cpu());
+    }
+}
+
+/// How large a thread's stack is, in bytes.
+pub const STACK_BYTES: u64 = PAGE_SIZE << STACK_ORDER;
