@@ -149,8 +149,9 @@ impl Host {
     pub fn sit_down(&self, typed: &[u8], is_keyboard: bool) {
         let mut desk = self.desk();
         let commands = std::mem::take(&mut desk.commands);
-        // Whoever is new here asks for help first.
-        let typed = if commands.is_empty() { [b"help\r", typed].concat() } else { typed.to_vec() };
+        // Whoever is new here asks for help first, and reads on where there is more than a screenful; elsewhere the blank is one
+        // before the next line.
+        let typed = if commands.is_empty() { [b"help\r ", typed].concat() } else { typed.to_vec() };
         *desk = Desk { typed, is_keyboard, commands, ..Desk::default() };
     }
 
@@ -186,6 +187,9 @@ impl Desk {
 
     /// Holds what the kernel answered against what was to be seen when Enter was hit.
     fn judge(&mut self) {
+        if self.terminal.said.ends_with("-- more --") {
+            return;
+        }
         let Some(line) = self.entered.take() else { return };
         let said = &self.terminal.said;
         if line.trim() == "help" && self.commands.is_empty() {
