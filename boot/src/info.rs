@@ -115,8 +115,13 @@ impl<'a> BootInfo<'a> {
     }
 
     fn text(&self, kind: u32) -> &str {
-        let tag = self.said.iter().flat_map(BootInformation::tags).find(|tag| tag.header().typ.get() == kind);
-        tag.map_or("", |tag| text(tag.payload()))
+        self.payload(kind).map_or("", text)
+    }
+
+    /// What the first tag of this kind has behind its header.
+    fn payload(&self, kind: u32) -> Option<&[u8]> {
+        let tag = self.said.as_ref()?.tags().find(|tag| tag.header().typ.get() == kind)?;
+        Some(tag.payload())
     }
 
     /// The memory map as it is: start, bytes, kind; in any order, overlapping, perhaps past the end of memory.
@@ -181,9 +186,11 @@ impl<'a> BootInfo<'a> {
 
     /// Where ACPI's tables are listed: in the newer list, if there are two. The root pointer's checksums are right.
     pub fn acpi_root(&self) -> Option<acpi::Root> {
-        let said = self.said.as_ref()?;
-        let xsdt = said.rsdp_v2_tag().map(|tag| tag.xsdt_address() as u64).filter(|xsdt| *xsdt != 0);
-        let rsdt = said.rsdp_v1_tag().map(|tag| tag.rsdt_address() as u64);
+        // Read here: the library makes pointers of the addresses, which have 32 bits only on i686.
+        let xsdt = self.payload(tag::RSDP_2).and_then(|rsdp| rsdp.get(24..32)?.first_chunk());
+        let xsdt = xsdt.map(|xsdt| u64::from_le_bytes(*xsdt)).filter(|xsdt| *xsdt != 0);
+        let rsdt = self.payload(tag::RSDP_1).and_then(|rsdp| rsdp.get(16..20)?.first_chunk());
+        let rsdt = rsdt.map(|rsdt| u64::from(u32::from_le_bytes(*rsdt)));
         xsdt.map(acpi::Root::Xsdt).or(rsdt.map(acpi::Root::Rsdt))
     }
 

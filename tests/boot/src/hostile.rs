@@ -120,6 +120,31 @@ pub fn rows() -> Vec<Row> {
             .says("is not used: 7 bits a pixel are not 15, 16, 24 or 32"),
         no_screen(4, "hostile: a palette cut off", "screen-palette-cut")
             .says("tag 8 (framebuffer) is malformed and ignored"),
+        on(4, "hostile: no ACPI tag", "nothing-wrong", "").asks("uptime", "by the HPET"),
+        on(4, "hostile: ACPI's pointer has a bad checksum", "acpi-sum", "")
+            .says("tag 15 (ACPI 2.0 RSDP)")
+            .asks("uptime", "by the HPET"),
+        on(5, "hostile: ACPI's list outside RAM", "acpi-outside", "")
+            .says("a table should be at 0x7f00000000, where there is no memory")
+            .asks("uptime", "by the PIT"),
+        on(3, "hostile: ACPI's list outside RAM, i686", "acpi-outside", "")
+            .says("a table should be at 0x7f00000000, where there is no memory")
+            .asks("uptime", "by the PIT"),
+        on(3, "hostile: ACPI's list points into itself", "acpi-in-itself", "").asks("uptime", "by the PIT"),
+        on(4, "hostile: ACPI's list of 0 bytes", "acpi-of-0", "")
+            .says("the XSDT says that it has 0 bytes, which cannot be"),
+        on(5, "hostile: ACPI's list of 4 GiB", "acpi-of-4-gib", "")
+            .says("the XSDT says that it has 4294967295 bytes, which cannot be"),
+        on(4, "hostile: an HPET in RAM", "acpi-hpet-in-ram", "")
+            .says("the HPET is not used: it should be at 0x4000000, where there is RAM")
+            .says("the PM timer is not used: it should be at port 0x0, where it cannot be")
+            .asks("uptime", "by the PIT"),
+        on(3, "hostile: an HPET beyond the CPU's addresses", "acpi-hpet-beyond", "")
+            .says("the HPET is not used: it should be at 0x10000000000000, beyond the 36 physical address bits")
+            .asks("uptime", "by the PIT"),
+        on(5, "hostile: an HPET where nothing is", "acpi-hpet-nothing", "")
+            .says("the HPET is not used: it says that it counts once in")
+            .asks("uptime", "by the PIT"),
         stops(on(2, "hostile: a wrong magic number", "magic-wrong", ""), "not started by a multiboot2 loader"),
         stops(on(5, "hostile: a wrong magic number, x86_64", "magic-wrong", ""), "not started by a multiboot2 loader"),
     ]

@@ -3,6 +3,7 @@
 //! Memory from 48 MiB on is spoilt at will: nothing lies there but what the kernel puts there.
 
 use crate::MAGIC;
+use crate::acpi;
 use crate::block::Block;
 use crate::card;
 use crate::given::{Area, Given, SCREEN};
@@ -18,7 +19,7 @@ const RESERVED: u32 = 2;
 const BAD: u32 = 5;
 
 /// All cases.
-pub const CASES: [(&str, Build); 40] = [
+pub const CASES: [(&str, Build); 48] = [
     ("nothing-wrong", |block, given| start(block, given).sections(given.kernel, 0).done()),
     ("tag-cut", |block, given| {
         start(block, given).tag_of_size(9, 4096, &[0; 24]).without_end();
@@ -103,6 +104,16 @@ pub const CASES: [(&str, Build); 40] = [
         MAGIC
     }),
     ("image-reserved", |block, given| with(block, given, [Area(MIB, MIB / 2, RESERVED)].into_iter())),
+    ("acpi-sum", |block, given| tables(block, given, acpi::list(&[]), 1)),
+    ("acpi-outside", |block, given| tables(block, given, 0x7F_0000_0000, 0)),
+    ("acpi-in-itself", |block, given| {
+        tables(block, given, acpi::list(&[acpi::AT, acpi::AT + 36, acpi::AT + 44, acpi::AT - 1]), 0)
+    }),
+    ("acpi-of-0", |block, given| tables(block, given, acpi::lie_of_length(acpi::list(&[]), 0), 0)),
+    ("acpi-of-4-gib", |block, given| tables(block, given, acpi::lie_of_length(acpi::list(&[]), u32::MAX), 0)),
+    ("acpi-hpet-in-ram", |block, given| clocks(block, given, 64 * MIB)),
+    ("acpi-hpet-beyond", |block, given| clocks(block, given, 1 << 52)),
+    ("acpi-hpet-nothing", |block, given| clocks(block, given, 0xE000_0000)),
     ("screen-as-it-is", |block, given| screen(block, given, |_| ())),
     ("screen-and-no-map", |block, given| {
         block.command_line(given.words().1).tag(8, given.screen());
@@ -172,6 +183,19 @@ fn areas(given: &Given) -> impl Iterator<Item = Area> {
 /// What comes first and is as it should be.
 fn start<'a>(block: &'a mut Block, given: &Given) -> &'a mut Block {
     block.command_line(given.words().1).loader().memory_map(areas(given))
+}
+
+/// A root pointer to the list at `list`, whose checksum is wrong by `error`.
+fn tables(block: &mut Block, given: &Given, list: u64, error: u8) -> u32 {
+    block.command_line(given.words().1).loader().memory_map(areas(given).chain([acpi::KEPT]));
+    acpi::pointer(block, list, error).done()
+}
+
+/// Tables of an HPET at `address` and of a power management timer of four bytes at port 0.
+fn clocks(block: &mut Block, given: &Given, address: u64) -> u32 {
+    let hpet = acpi::table(1, b"HPET", 56, &[(44, &address.to_le_bytes())]);
+    let fixed = acpi::table(2, b"FACP", 244, &[(91, &[4])]);
+    tables(block, given, acpi::list(&[hpet, fixed]), 0)
 }
 
 /// Where the fields of the framebuffer's tag are, behind its header (Multiboot2 Specification 2.0, 3.6.12).

@@ -6,6 +6,7 @@
 #![no_std]
 #![no_main]
 
+mod acpi;
 mod block;
 mod card;
 mod cases;

@@ -1,0 +1,70 @@
+//! ACPI's tables as no firmware should write them, in memory that the map keeps for them.
+
+use core::slice;
+
+use crate::block::Block;
+use crate::given::Area;
+
+/// Where they are: at a multiple of a page, each in a page of its own.
+pub const AT: u64 = 48 << 20;
+const PAGE: u64 = 1 << 12;
+
+/// The memory that is kept for them, as tables that the kernel may read (Multiboot2 Specification 2.0, 3.6.8).
+pub const KEPT: Area = Area(AT, 16 * PAGE, 3);
+
+/// Bytes of a table's header, and where its length and its checksum are (ACPI Specification 6.5, 5.2.6).
+const HEADER: usize = 36;
+const LENGTH: usize = 4;
+const CHECKSUM: usize = 9;
+
+/// Writes a table into the page number `page`, with a checksum that is right, and tells its address. Each part of the content
+/// is at an offset in the table.
+pub fn table(page: u64, name: &[u8; 4], length: usize, parts: &[(usize, &[u8])]) -> u64 {
+    let at = AT + page * PAGE;
+    // SAFETY: nothing lies from 48 MiB on, neither of this image nor of the kernel's, and paging is off. Each call has a page
+    // of its own.
+    let bytes = unsafe { slice::from_raw_parts_mut(at as usize as *mut u8, PAGE as usize) };
+    bytes.fill(0);
+    bytes[..4].copy_from_slice(name);
+    put(bytes, LENGTH, &(length as u32).to_le_bytes());
+    parts.iter().for_each(|(offset, part)| put(bytes, *offset, part));
+    bytes[CHECKSUM] = 0u8.wrapping_sub(sum(&bytes[..length]));
+    at
+}
+
+/// The list of these tables, in page 0.
+pub fn list(tables: &[u64]) -> u64 {
+    let mut content = [0; 64];
+    for (slot, table) in content.chunks_mut(8).zip(tables) {
+        slot.copy_from_slice(&table.to_le_bytes());
+    }
+    let length = HEADER + tables.len() * 8;
+    table(0, b"XSDT", length, &[(HEADER, &content[..tables.len() * 8])])
+}
+
+/// Says that the list has so many bytes.
+pub fn lie_of_length(list: u64, length: u32) -> u64 {
+    // SAFETY: as in `table`.
+    unsafe { (list as usize as *mut u8).add(LENGTH).cast::<u32>().write_unaligned(length) };
+    list
+}
+
+/// The root pointer of ACPI 2.0 to a list, its checksums wrong by `error`.
+pub fn pointer(block: &mut Block, list: u64, error: u8) -> &mut Block {
+    let mut bytes = [0; 36];
+    bytes[..8].copy_from_slice(b"RSD PTR ");
+    bytes[15] = 2;
+    put(&mut bytes, 20, &36u32.to_le_bytes());
+    put(&mut bytes, 24, &list.to_le_bytes());
+    bytes[8] = error.wrapping_sub(sum(&bytes[..20]));
+    bytes[32] = 0u8.wrapping_sub(sum(&bytes));
+    block.tag(15, &bytes)
+}
+
+fn put(bytes: &mut [u8], at: usize, what: &[u8]) {
+    bytes[at..at + what.len()].copy_from_slice(what);
+}
+
+fn sum(bytes: &[u8]) -> u8 {
+    bytes.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte))
+}
