@@ -10,6 +10,7 @@ mod frames;
 mod heap;
 mod high;
 mod lift;
+mod model;
 mod rights;
 mod scattered;
 mod self_map;
@@ -54,9 +55,10 @@ type Verdict = Result<Outcome, Failure>;
 /// A test's name, and the test.
 type Test = (&'static str, fn(&mut Machine) -> Verdict);
 
-const TESTS: [Test; 30] = [
+const TESTS: [Test; 31] = [
     ("frames.pairs", frames::pairs),
     ("frames.refusals", frames::refusals),
+    ("frames.model", model::programs),
     ("frames.owners", frames::owners),
     ("frames.exhaustion", frames::exhaustion),
     ("heap.grows", heap::grows),
