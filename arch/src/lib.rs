@@ -22,7 +22,7 @@
 //! - [`context`], [`preempt`]: threads: leaving one for another, and whether this CPU may;
 //! - [`clock`]: what the CPU counts, and how fast;
 //! - [`power`]: restart and power off;
-//! - [`fault`]: exceptions on purpose; [`probe`]: accesses that may end in one, and go on.
+//! - [`fault`]: exceptions on purpose; [`probe`], [`look`]: accesses that may end in one, and go on.
 #![no_std]
 
 pub mod apic;
@@ -35,6 +35,7 @@ pub mod delay;
 pub mod fault;
 pub mod interrupts;
 pub mod keyboard;
+pub mod look;
 pub mod mode;
 mod mtrr;
 mod nmi;
@@ -72,4 +73,4 @@ pub const KERNEL_OFFSET: u64 = 0xC000_0000;
 pub const KERNEL_OFFSET: u64 = 0xFFFF_FFFF_8000_0000;
 
 /// Below it programs live, in every mode; above it, where an address is canonical, the kernel.
-pub(crate) const KERNEL_HALF: u64 = if cfg!(target_arch = "x86") { 0xC000_0000 } else { 1 << 63 };
+pub const KERNEL_HALF: u64 = if cfg!(target_arch = "x86") { 0xC000_0000 } else { 1 << 63 };

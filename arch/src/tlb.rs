@@ -30,6 +30,24 @@ impl Mmu for Cpus {
     }
 }
 
+/// This CPU alone, for what no other can have used.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Here;
+
+impl Mmu for Here {
+    fn flush_page(&self, va: VirtAddr) {
+        flush_page(va);
+    }
+
+    fn flush_local(&self) {
+        flush_local();
+    }
+
+    fn flush_all(&self) {
+        flush_all();
+    }
+}
+
 /// Drops this CPU's translations of a page, global ones too, and its paging-structure caches.
 pub(crate) fn flush_page(va: VirtAddr) {
     // SAFETY: INVLPG (486 and later) forgets a translation, which the CPU may do at any time.

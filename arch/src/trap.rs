@@ -25,7 +25,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 pub use crate::machine::frame::Frame;
 
-use crate::{apic, cpus, interrupts, keyboard, pic, preempt, probe, receive, screen, serial, timer};
+use crate::{apic, cpus, interrupts, keyboard, look, pic, preempt, probe, receive, screen, serial, timer};
 
 /// The vectors that the architecture has kept for exceptions.
 const EXCEPTIONS: u8 = 32;
@@ -139,7 +139,7 @@ pub(crate) fn dispatch(frame: &mut Frame) {
     if vector == NMI {
         cpus::stop::nmi();
     }
-    if probe::caught(frame) {
+    if look::caught(frame) || probe::caught(frame) {
         return;
     }
     let handler = HANDLER.load(Ordering::Acquire);

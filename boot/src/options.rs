@@ -57,9 +57,11 @@ impl Options {
                     Some(layout) => options.keys = layout,
                     None => complain(Misuse::Layout(word)),
                 }
-            } else if let Some(count) = value(word, "maxcpus=").and_then(|value| value.parse().ok()).filter(|n| *n > 0)
-            {
-                options.max_cpus = Some(count);
+            } else if let Some(count) = value(word, "maxcpus=") {
+                match count.parse().ok().filter(|count| *count > 0) {
+                    Some(count) => options.max_cpus = Some(count),
+                    None => complain(Misuse::Count(word)),
+                }
             } else {
                 #[cfg(feature = "inject")]
                 if let Some(requests) = word.strip_prefix("fail-after=").and_then(|number| number.parse().ok()) {

@@ -1,13 +1,16 @@
 //! The machine, as the kernel asks for it: [`kernel::Platform`] by way of `arch`.
 
 use arch::{
-    clock, cpu, cpus as others, fault, interrupts, keyboard, mode, power, probe, receive, screen, serial, timer, tlb,
+    clock, cpu, cpus as others, fault, interrupts, keyboard, look, mode, power, probe, receive, screen, serial, timer,
+    tlb,
 };
 use kernel::threads::Contexts;
 use kernel::{
     CpuFacts, CpuState, Fault, Input, Platform, Reference, Registers, Reset, Sleep, StartFailure, Started, Time, Unfit,
 };
-use mm::{Access, Cache, Controls, FaultCode, Features, KernelMap, MapError, Memory, Mmu, PhysAddr, Trial, Width};
+use mm::{
+    Access, Cache, Controls, FaultCode, Features, KernelMap, MapError, Memory, Mmu, PhysAddr, Trial, VirtAddr, Width,
+};
 use sched::lock::{self, Lock};
 
 use crate::{cpus, heap, threads};
@@ -19,6 +22,7 @@ pub struct Pc;
 pub static PC: Pc = Pc;
 
 static MMU: tlb::Cpus = tlb::Cpus;
+static MMU_HERE: tlb::Here = tlb::Here;
 
 impl Platform for Pc {
     fn write(&self, bytes: &[u8]) {
@@ -53,6 +57,16 @@ impl Platform for Pc {
 
     fn mmu(&self) -> &dyn Mmu {
         &MMU
+    }
+
+    fn mmu_here(&self) -> &dyn Mmu {
+        &MMU_HERE
+    }
+
+    fn look(&self, at: VirtAddr) -> Option<usize> {
+        let programs = at.0 < arch::KERNEL_HALF && at.0 % size_of::<usize>() as u64 == 0;
+        // SAFETY: an aligned address below the kernel half is canonical, and devices are mapped in the kernel half only.
+        programs.then(|| unsafe { look::word(at) }).flatten()
     }
 
     fn registers(&self) -> Registers {

@@ -32,8 +32,15 @@ pub trait Platform: Sync {
         None
     }
 
-    /// The part of this CPU that remembers translations.
+    /// The part of the CPUs that remembers translations: of all that run.
     fn mmu(&self) -> &dyn Mmu;
+
+    /// The part of this CPU that remembers translations: for what no other CPU can have used.
+    fn mmu_here(&self) -> &dyn Mmu;
+
+    /// The word at `at`, aligned and among the programs' addresses, as the CPU that runs this translates it; `None` if it ends in
+    /// a page fault.
+    fn look(&self, at: VirtAddr) -> Option<usize>;
 
     /// The control registers, as they are now.
     fn registers(&self) -> Registers;

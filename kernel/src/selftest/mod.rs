@@ -5,6 +5,7 @@
 
 mod audit;
 mod cache;
+mod cpus;
 mod exhaustion;
 mod frames;
 mod heap;
@@ -55,7 +56,7 @@ type Verdict = Result<Outcome, Failure>;
 /// A test's name, and the test.
 type Test = (&'static str, fn(&mut Machine) -> Verdict);
 
-const TESTS: [Test; 31] = [
+const TESTS: [Test; 33] = [
     ("frames.pairs", frames::pairs),
     ("frames.refusals", frames::refusals),
     ("frames.model", model::programs),
@@ -87,6 +88,8 @@ const TESTS: [Test; 31] = [
     ("threads.stacks", threads::stacks),
     ("threads.refusals", threads::refusals),
     ("lift.hundred_times", lift::hundred_times),
+    ("cpus.registers", cpus::registers),
+    ("cpus.shootdown", cpus::shootdown),
 ];
 
 /// The tests' names.

@@ -27,7 +27,7 @@ pub fn ready(row: &Row, line: &str, mode: Mode, xpa: Xpa, nx: bool, pa_bits: u32
         ("nx", if nx { "on" } else { "off" }.to_string()),
         ("va_bits", mode.va_bits().to_string()),
         ("pa_bits", pa_bits.to_string()),
-        ("cpus", "1".to_string()),
+        ("cpus", row.cpus.1.to_string()),
     ];
     for (name, value) in expected {
         if fields.get(name) != Some(&value.as_str()) {

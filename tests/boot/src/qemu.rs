@@ -40,6 +40,9 @@ impl Machine {
         let program = if row.long_mode { "qemu-system-x86_64" } else { "qemu-system-i386" };
         let mut command = Command::new(program);
         command.args(["-cpu", row.cpu, "-m", row.memory, "-display", "none", "-no-reboot", "-net", "none"]);
+        if row.cpus.0 > 1 {
+            command.arg("-smp").arg(row.cpus.0.to_string());
+        }
         match row.expect {
             Expect::Silent(_) => command.args(["-serial", "none", "-vga", "none"]),
             _ => command.args(["-serial", "stdio"]),

@@ -11,6 +11,8 @@ pub struct Row {
     pub long_mode: bool,
     pub cpu: &'static str,
     pub memory: &'static str,
+    /// How many CPUs the machine has, and how many of them have to run.
+    pub cpus: (u32, u32),
     pub firmware: Firmware,
     pub medium: Medium,
     /// What the menu's `screen` says; empty for what it says by itself.
@@ -128,6 +130,7 @@ impl Row {
             long_mode: kernel == Kernel::X86_64,
             cpu,
             memory,
+            cpus: (1, 1),
             firmware: Firmware::Bios,
             medium: Medium::Cd,
             screen: "",
@@ -152,6 +155,18 @@ impl Row {
 
     pub fn medium(mut self, medium: Medium) -> Self {
         self.medium = medium;
+        self
+    }
+
+    /// So many CPUs, all of which have to run.
+    pub fn cpus(mut self, count: u32) -> Self {
+        self.cpus = (count, count);
+        self
+    }
+
+    /// So many CPUs run, though the machine has more.
+    pub fn only(mut self, count: u32) -> Self {
+        self.cpus.1 = count;
         self
     }
 

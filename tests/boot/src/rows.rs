@@ -61,6 +61,36 @@ fn machines() -> Vec<Row> {
         x86_64("UEFI x64, qemu64", "qemu64", "512M").firmware(UefiX64).ready(Pml4, Unsupported, true, 40),
         i686("UEFI ia32, coreduo", "coreduo", "512M").firmware(UefiIa32).ready(Pml3, On, true, 32),
         i686("UEFI ia32, max, NOXPA", "max", "512M").firmware(UefiIa32).noxpa().ready(Pml2, Off, false, 32),
+        // Several CPUs, in every mode.
+        i686("2 CPUs, pentium3, NOXPA", "pentium3", "256M").cpus(2).noxpa().ready(Pml2, Off, false, 32),
+        i686("8 CPUs, pentium3, NOXPA", "pentium3", "256M").cpus(8).noxpa().ready(Pml2, Off, false, 32),
+        i686("2 CPUs, pentium3", "pentium3", "256M").cpus(2).ready(Pml3, On, false, 36),
+        i686("4 CPUs, coreduo", "coreduo", "256M").cpus(4).ready(Pml3, On, true, 32),
+        i686("8 CPUs, i686 kernel, 6 GiB", "qemu64", "6G").on64().cpus(8).ready(Pml3, On, true, 40),
+        x86_64("2 CPUs, qemu64", "qemu64", "256M").cpus(2).ready(Pml4, Unsupported, true, 40),
+        x86_64("8 CPUs, max, NOXPA", "max", "256M").cpus(8).noxpa().ready(Pml4, Off, true, 40),
+        x86_64("2 CPUs, max", "max", "256M").cpus(2).ready(Pml5, On, true, 40),
+        x86_64("4 CPUs, max, 16 MiB", "max", "16M").cpus(4).ready(Pml5, On, true, 40),
+        x86_64("8 CPUs, max", "max", "256M").cpus(8).ready(Pml5, On, true, 40).asks("cpus", "7    7     online   pml5"),
+        x86_64("2 CPUs, UEFI x64", "max", "512M").cpus(2).firmware(UefiX64).ready(Pml5, On, true, 40),
+        i686("2 CPUs, UEFI ia32", "coreduo", "512M").cpus(2).firmware(UefiIa32).ready(Pml3, On, true, 32),
+        i686("2 CPUs without APICs", "pentium3,-apic", "64M")
+            .cpus(2)
+            .only(1)
+            .ready(Pml3, On, false, 36)
+            .says("no local APIC"),
+        x86_64("4 CPUs, maxcpus=2", "max", "64M")
+            .cpus(4)
+            .only(2)
+            .options("maxcpus=2")
+            .ready(Pml5, On, true, 40)
+            .says("2 are left alone"),
+        x86_64("2 CPUs, maxcpus=1", "max", "64M").cpus(2).only(1).options("maxcpus=1").ready(Pml5, On, true, 40),
+        x86_64("2 CPUs, maxcpus=none", "max", "64M")
+            .cpus(2)
+            .options("maxcpus=none")
+            .ready(Pml5, On, true, 40)
+            .says("'maxcpus=none' names no number above 0"),
         // NOXPA is a whole word, in any case, anywhere; anything else is reported and ignored.
         x86_64("noxpa in lower case", "max", "64M").options("noxpa").ready(Pml4, Off, true, 40),
         x86_64("NoXpA between others", "max", "64M")

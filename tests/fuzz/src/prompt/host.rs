@@ -256,6 +256,14 @@ impl Platform for Host {
         None
     }
 
+    fn mmu_here(&self) -> &dyn Mmu {
+        self
+    }
+
+    fn look(&self, _: VirtAddr) -> Option<usize> {
+        None
+    }
+
     fn open_apic(&self, _: &mut KernelMap, _: &mut Memory) -> Result<Option<u32>, MapError> {
         Ok(None)
     }
