@@ -48,8 +48,9 @@ boot_uart_set_up:
 boot_uart_set_up_end:
 
 # Each sentence has its code before it.
+.type boot_no_loader_code, @object
+boot_no_loader_code: .byte 1
 .type boot_no_loader, @object
-    .byte 1
 boot_no_loader: .asciz "Strata: not started by a multiboot2 loader; GRUB's command is multiboot2 (code 1)"
 
 .section .boot.text, "ax", @progbits

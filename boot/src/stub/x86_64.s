@@ -27,11 +27,13 @@ boot_directories: .skip DIRECTORIES * 4096
 boot_spare: .skip 4096                  # left without entries: `early` maps a framebuffer by it
 
 .section .boot.data, "a", @progbits
-    .byte 2
+boot_no_cpuid_code: .byte 2
 boot_no_cpuid: .asciz "Strata x86_64: this CPU has no CPUID and so no long mode; boot the i686 kernel (code 2)"
-    .byte 3
+boot_no_long_mode_code: .byte 3
 boot_no_long_mode: .asciz "Strata x86_64: this CPU has no long mode; boot the i686 kernel (code 3)"
 
+.type boot_no_cpuid_code, @object
+.type boot_no_long_mode_code, @object
 .type boot_no_cpuid, @object
 .type boot_no_long_mode, @object
 
