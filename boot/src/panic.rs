@@ -126,14 +126,11 @@ fn tell(
         writeln!(out, "  at {location}")?;
     }
     let thread = threads::running();
-    // The first one goes without saying.
-    if let Some(thread) = thread.as_ref().filter(|thread| thread.id.index() > 0) {
-        writeln!(out, "  in thread {} ({})", thread.id.index(), thread.name)?;
-    }
     let pointer = match frame {
         Some(frame) => {
             let at = frame.instruction() as usize;
             writeln!(out, "  at {at:#x} {}", symbols::name_of(at))?;
+            name(out, thread.as_ref())?;
             identity::tell(out, live().info.name)?;
             write!(out, "{frame}")?;
             if matches!(frame.vector(), PAGE_FAULT | DOUBLE_FAULT) {
@@ -142,6 +139,7 @@ fn tell(
             frame.frame_pointer() as usize
         }
         None => {
+            name(out, thread.as_ref())?;
             identity::tell(out, live().info.name)?;
             backtrace::here()
         }
@@ -159,6 +157,14 @@ fn tell(
     }
     // SAFETY: the thread runs, so its stack is mapped; the kernel's data always is.
     unsafe { backtrace::print(out, pointer, within) }
+}
+
+/// Says which thread it was. The first one goes without saying.
+fn name(out: &mut Consoles, thread: Option<&sched::Report>) -> fmt::Result {
+    match thread.filter(|thread| thread.id.index() > 0) {
+        Some(thread) => writeln!(out, "  in thread {} ({})", thread.id.index(), thread.name),
+        None => Ok(()),
+    }
 }
 
 /// Prints the way to `address` in the live tables.

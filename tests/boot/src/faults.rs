@@ -16,11 +16,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const FAILED: i32 = 0x11 << 1 | 1;
 
 /// Everything that can fail: what `fault` offers at the prompt, and what comes from outside by QEMU's monitor.
-pub const ALL: [&str; 13] = [
+pub const ALL: [&str; 14] = [
     "null",
     "text",
     "data",
     "stack",
+    "thread",
     "reserved",
     "divide",
     "opcode",
@@ -233,6 +234,12 @@ fn expected(kind: &str, kernel: Kernel, mode: Mode) -> Result<Expected, String> 
             caller: " arch::fault::deeper+",
             ..plain("", " arch::fault::deeper+")
         },
+        "thread" => Expected {
+            message: ("stack overflow: 0x", " lies in the guard pages below the stack of thread ".into()),
+            walk: Some("  nothing"),
+            caller: " arch::fault::deeper+",
+            ..plain("", " arch::fault::deeper+")
+        },
         "double" => Expected {
             message: (
                 "double fault, error code 0x0: an exception could not be delivered; the last page fault was about 0x",
@@ -255,8 +262,9 @@ fn expected(kind: &str, kernel: Kernel, mode: Mode) -> Result<Expected, String> 
             caller: "",
             ..plain("inside the report of a panic: the message of a panic fails, on purpose", " kernel/src/fault.rs:")
         },
-        NMI => plain("non-maskable interrupt, error code 0x0", " 0x"),
-        MACHINE_CHECK => plain("machine check, error code 0x0", " 0x"),
+        // They hit whoever runs: the prompt, or the thread in which the CPU idles.
+        NMI => Expected { caller: " kernel::", ..plain("non-maskable interrupt, error code 0x0", " 0x") },
+        MACHINE_CHECK => Expected { caller: " kernel::", ..plain("machine check, error code 0x0", " 0x") },
         kind => return Err(format!("'{kind}' is no kind")),
     })
 }

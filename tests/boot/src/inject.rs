@@ -29,7 +29,7 @@ const FAILED: i32 = 0x11 << 1 | 1;
 enum Came {
     /// It stopped, with this sentence.
     Stopped(String),
-    /// The prompt: how many requests were refused, and how many frames are free or hold a table.
+    /// The prompt: how many requests were refused, and how many frames are free or hold a table or a thread's stack.
     Ready { refused: u64, frames: u64 },
 }
 
@@ -136,7 +136,10 @@ fn boot(row: &Row, iso: &Path, folder: &Path, frames: u64) -> Result<Came, Strin
     let memory = machine.command("mem", BOOT)?;
     let free = number(&memory, "frames: ").ok_or("'mem' does not say how many frames are free")?;
     let tables = number(&audit, "entries, ").ok_or("'audit' does not say how many tables there are")?;
-    Ok(Came::Ready { refused, frames: free + tables })
+    let maps = machine.command("maps", BOOT)?;
+    let stacks: u64 =
+        maps.lines().filter(|line| line.contains(" stacks -> ")).filter_map(|line| number(line, " ")).sum();
+    Ok(Came::Ready { refused, frames: free + tables + stacks / 4 })
 }
 
 fn starve(row: &Row, iso: &Path, folder: &Path) -> Result<String, String> {
