@@ -3,14 +3,21 @@
 //! Its registers are in memory (xAPIC) or, where the CPU offers it, among the model-specific registers (x2APIC), which can name
 //! more than 255 CPUs and need no page. Each CPU sees its own at the same address.
 
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use x86::msr::{self, IA32_APIC_BASE};
 
-use crate::{cpuid, interrupts, pic};
+use crate::{cpuid, delay, interrupts, pic};
 
 /// The interrupt that the APIC raises when the one that it meant to raise has gone away. It wants no answer.
 pub(crate) const SPURIOUS: u8 = 0xFF;
+
+/// The timer's interrupt.
+pub(crate) const TIMER: u8 = 0xEF;
+
+/// At the timer: divide the clock by 16; begin anew when the count has come to its end.
+const BY_16: u32 = 3;
+const PERIODIC: u32 = 1 << 17;
 
 /// In IA32_APIC_BASE: the APIC is on; its registers are model-specific ones; and where they are otherwise.
 const ON: u64 = 1 << 11;
@@ -33,6 +40,9 @@ mod register {
     pub const LINT0: usize = 0x350;
     pub const LINT1: usize = 0x360;
     pub const LOCAL_ERROR: usize = 0x370;
+    pub const TIMER_START: usize = 0x380;
+    pub const TIMER_NOW: usize = 0x390;
+    pub const TIMER_DIVISOR: usize = 0x3E0;
 }
 
 /// In the register of the spurious vector: the APIC takes interrupts.
@@ -218,6 +228,38 @@ unsafe fn sent() -> bool {
         core::hint::spin_loop();
     }
     false
+}
+
+/// What the timers count in ten milliseconds; 0 until it was measured.
+static TEN_MILLISECONDS: AtomicU32 = AtomicU32::new(0);
+
+/// Measures how fast the timers count, on the first CPU: all have the same clock.
+pub(crate) fn measure_timer() {
+    // SAFETY: the APIC is open; the timer is masked.
+    let count = unsafe {
+        write(register::TIMER_DIVISOR, BY_16);
+        write(register::TIMER_START, u32::MAX);
+        delay::microseconds(10_000);
+        let count = u32::MAX - read(register::TIMER_NOW);
+        write(register::TIMER_START, 0);
+        count
+    };
+    TEN_MILLISECONDS.store(count, Ordering::Relaxed);
+}
+
+/// Has this CPU's timer interrupt it every ten milliseconds. Tells whether it does: not where timers do not count.
+pub fn start_timer() -> bool {
+    let count = TEN_MILLISECONDS.load(Ordering::Relaxed);
+    if count == 0 || !is_open() {
+        return false;
+    }
+    // SAFETY: the APIC is open, and the interrupt has a handler.
+    unsafe {
+        write(register::TIMER_DIVISOR, BY_16);
+        write(register::TIMER, PERIODIC | u32::from(TIMER));
+        write(register::TIMER_START, count);
+    }
+    true
 }
 
 /// What the APIC has to complain about, since this was last asked: bits as in SDM vol. 3A, 11.5.3.

@@ -115,6 +115,11 @@ pub(crate) fn dispatch(frame: &mut Frame) {
     if apic::is_ours(vector) {
         match vector {
             cpus::REQUEST => cpus::interrupt(),
+            apic::TIMER => {
+                apic::acknowledge();
+                preempt::tick();
+                preempt::leave();
+            }
             apic::SPURIOUS => {}
             _ => {
                 STRAYS.fetch_add(1, Ordering::Relaxed);

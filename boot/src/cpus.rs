@@ -78,12 +78,23 @@ fn start_on(
     }
     // SAFETY: the page was laid and mapped above, and each CPU has been provided for; they do not run: the firmware's table lists
     // each CPU once, and the kernel has taken out the one that runs. The APIC is open, as the kernel knows its number.
-    unsafe { cpus::start::run(apics, frame, features, PATIENCE, |_| cpus::idle()) };
+    unsafe { cpus::start::run(apics, frame, features, PATIENCE, other) };
     let memory = &mut memory.lock();
     let outcome = map.with_frame(memory, mmu, page, 0, cpus::start::outcome);
     map.unmap_identity(memory, frame, mmu)?;
     let (taken, refused) = outcome?;
     Ok(Started { asked: apics.len(), taken: taken as usize, refused: refused as usize })
+}
+
+/// What a CPU does that is up: it takes part in threads.
+fn other(index: usize) -> ! {
+    let top = cpus::start::stack_of(index);
+    // What the CPU has of its own lies behind it on the last page.
+    let end = top.next_multiple_of(PAGE_SIZE as usize);
+    if kernel::threads::take_part(end - ((PAGE_SIZE as usize) << STACK_ORDER)..end) && apic::start_timer() {
+        kernel::threads::idle();
+    }
+    cpus::idle()
 }
 
 /// Makes what `count` CPUs need, or fewer, if there is no memory for so many.

@@ -3,7 +3,7 @@
 use core::ops::Range;
 use core::sync::atomic::AtomicUsize;
 
-use arch::{context, cpu, interrupts, percpu, preempt, timer};
+use arch::{context, cpu, cpus, interrupts, percpu, preempt, timer};
 use kernel::threads::{self, Contexts};
 use mm::Stack;
 
@@ -38,7 +38,7 @@ impl Contexts for PcContexts {
 
     fn wait(&self) {
         // SAFETY: as above: only a thread that holds no lock waits.
-        unsafe { interrupts::take_one() };
+        unsafe { if percpu::index() > 0 || timer::beats() { cpus::wait() } else { interrupts::take_one() } }
     }
 
     fn prepare(&self, stack: &Stack, begin: extern "C" fn() -> !) -> usize {
@@ -47,9 +47,15 @@ impl Contexts for PcContexts {
     }
 
     fn switch(&self, from: &AtomicUsize, to: usize) {
+        // The thread that is left may be the one in which this CPU waits.
+        cpus::awake();
         // SAFETY: the kernel's promise: the scheduler hands a context out once, after the thread has left its stack, and the
         // stack is unmapped only when the thread has ended.
         unsafe { context::switch(from.as_ptr(), to) };
+    }
+
+    fn kick(&self, cpu: usize) {
+        cpus::kick(cpu);
     }
 
     fn beats(&self) -> bool {

@@ -1,7 +1,7 @@
 //! The CPUs: which there are, what each is doing, and how one asks something of the others.
 //!
-//! The CPU that booted has the number 0 and starts the others ([`start`]), all at once. Each then waits in [`idle`] for work
-//! ([`work`]). What one CPU asks of another it notes in that CPU's [`Cpu::requests`], and interrupts it ([`request`]): to forget
+//! The CPU that booted has the number 0 and starts the others ([`start`]), all at once. Each then [waits](wait) for threads to
+//! run, and for [`work`]. What one CPU asks of another it notes in that CPU's [`Cpu::requests`], and interrupts it ([`request`]): to forget
 //! translations ([`shootdown`]), or to stand still while the mode changes ([`park`]). A CPU that panics stops all others
 //! ([`stop`]).
 //!
@@ -20,7 +20,7 @@ pub mod work;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
 use crate::percpu::{self, MAX};
-use crate::{apic, interrupts};
+use crate::{apic, interrupts, preempt};
 
 /// The interrupt by which one CPU asks something of another.
 pub(crate) const REQUEST: u8 = 0xF0;
@@ -68,7 +68,7 @@ struct Cpu {
     state: AtomicU8,
     /// What is asked of it, and not yet answered.
     requests: AtomicU32,
-    /// It waits in [`idle`] and has promised to forget what is [stale](Self::stale) before it goes on.
+    /// It [waits](wait) and has promised to forget what is [stale](Self::stale) before it goes on ([`awake`]).
     idle: AtomicBool,
     /// It has something to forget.
     stale: AtomicBool,
@@ -149,6 +149,7 @@ fn request(cpu: &Cpu, what: u32) {
 pub(crate) fn interrupt() {
     apic::acknowledge();
     serve(true);
+    preempt::leave();
 }
 
 /// Does what is asked of this CPU. It stands still only where it `may`.
@@ -193,24 +194,44 @@ fn wait_until(done: impl Fn() -> bool, again: impl Fn(), late: impl Fn() -> Opti
     }
 }
 
-/// What a CPU does that has nothing to do: works when there is [`work`], and else waits for an interrupt.
-pub fn idle() -> ! {
-    let cpu = &CPUS[percpu::index()];
-    loop {
-        interrupts::disable();
-        cpu.idle.store(true, Ordering::SeqCst);
-        // SAFETY: the IDT is loaded, and nothing is locked here.
-        unsafe { interrupts::take_one_unless(work::is_there) };
-        leave_idle(cpu);
-        // SAFETY: as above.
-        unsafe { interrupts::enable() };
-        work::take();
+/// Has the CPU number `index` look what there is for it to run.
+pub fn kick(index: usize) {
+    if let Some(cpu) = CPUS.get(index).filter(|cpu| cpu.state() == State::Online) {
+        request(cpu, 0);
     }
 }
 
-/// Ends the wait of [`idle`]: what was promised is done. In the order of memory this comes after the promise is taken back, and
-/// whoever has something to be forgotten looks at the promise after saying so: one of the two sees the other.
-fn leave_idle(cpu: &Cpu) {
+/// What a CPU does that takes no part in threads.
+pub fn idle() -> ! {
+    interrupts::disable();
+    loop {
+        // SAFETY: the IDT is loaded, and nothing is locked here.
+        unsafe { wait() };
+    }
+}
+
+/// With interrupts off: waits for one, and does the [`work`] that this CPU is wanted for. They are off again then.
+///
+/// # Safety
+/// The IDT must be loaded, and nothing that a handler needs may be locked here.
+pub unsafe fn wait() {
+    CPUS[percpu::index()].idle.store(true, Ordering::SeqCst);
+    // SAFETY: the caller's promise.
+    unsafe { interrupts::take_one_unless(work::is_there) };
+    awake();
+    if work::is_there() {
+        // SAFETY: as above.
+        unsafe { interrupts::enable() };
+        work::take();
+        interrupts::disable();
+    }
+}
+
+/// Ends the wait of this CPU: what it has promised to forget it forgets. To be called before it does anything but answer
+/// interrupts. In the order of memory the forgetting comes after the promise is taken back, and whoever has something to be
+/// forgotten looks at the promise after saying so: one of the two sees the other.
+pub fn awake() {
+    let cpu = &CPUS[percpu::index()];
     cpu.idle.store(false, Ordering::SeqCst);
     if cpu.stale.swap(false, Ordering::SeqCst) {
         crate::tlb::flush_all();

@@ -62,6 +62,8 @@ pub(super) fn stand(cpu: &Cpu) {
     if WALK_ON.load(Ordering::SeqCst) || FOR.load(Ordering::SeqCst) == percpu::index() + 1 {
         return;
     }
+    // An interrupt that comes meanwhile must not leave for another thread.
+    let _stay = sched::lock::stay();
     cpu.set(State::Parked);
     while !WALK_ON.load(Ordering::SeqCst) {
         // SAFETY: this is an interrupt's handler, before which others could come, and which holds nothing.

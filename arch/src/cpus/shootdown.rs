@@ -56,7 +56,7 @@ pub fn everywhere(flush: &Flush) {
     let mut asked = 0;
     for (index, cpu) in others() {
         if flush.may_wait() {
-            // In this order: see `leave_idle`.
+            // In this order: see `awake`.
             cpu.stale.store(true, Ordering::SeqCst);
             if cpu.idle.load(Ordering::SeqCst) {
                 continue;

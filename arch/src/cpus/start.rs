@@ -147,6 +147,11 @@ pub unsafe fn provide(number: usize, stacks: &[usize; STACKS_EACH]) {
     STACKS[number].store(own.addr(), Ordering::SeqCst);
 }
 
+/// Where the stack begins to grow from that the CPU number `index` was given, 1 or more.
+pub fn stack_of(index: usize) -> usize {
+    STACKS[index - 1].load(Ordering::SeqCst)
+}
+
 /// Starts the CPUs whose APICs have the numbers `apics`, and waits until all are up, or for `patience` milliseconds. Those that are
 /// not up then are stopped. Each goes on with `then`, and its number.
 ///
@@ -156,6 +161,7 @@ pub unsafe fn provide(number: usize, stacks: &[usize; STACKS_EACH]) {
 pub unsafe fn run(apics: &[u32], frame: Frame, features: &Features, patience: u32, then: fn(usize) -> !) {
     WANTED.call_once(|| *features);
     mtrr::keep();
+    apic::measure_timer();
     THEN.store(then as *mut (), Ordering::SeqCst);
     CPUS[0].apic.store(apic::id(), Ordering::SeqCst);
     CPUS[0].set(State::Online);

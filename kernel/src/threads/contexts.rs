@@ -28,6 +28,9 @@ pub trait Contexts: Sync {
     /// The kernel passes what [`prepare`](Self::prepare) or this has made, each once, while its stack is mapped.
     fn switch(&self, from: &AtomicUsize, to: usize);
 
+    /// Interrupts the CPU of that number, which is another than this one, so that it looks at its queue.
+    fn kick(&self, cpu: usize);
+
     /// Whether the timer interrupts.
     fn beats(&self) -> bool;
 

@@ -86,8 +86,12 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Nothing has to be done: another CPU looks at its queue at its next tick.
-const fn kick(_cpu: usize) {}
+/// Has another CPU look at its queue.
+fn kick(cpu: usize) {
+    if let Some(contexts) = CONTEXTS.get() {
+        contexts.kick(cpu);
+    }
+}
 
 /// Does `work` with interrupts off.
 fn masked<R>(work: impl FnOnce(&'static dyn Contexts, usize) -> R) -> Option<R> {
