@@ -74,22 +74,14 @@ impl Memory {
         } else if order == 0 && below == Frames::ANYWHERE {
             self.cache.alloc(&mut self.frames, Purpose::Movable)
         } else {
-            self.alloc_block(order, below)
+            self.cache.alloc_block(&mut self.frames, order, below)
         }
-    }
-
-    #[inline(never)]
-    fn alloc_block(&mut self, order: u8, below: Frame) -> Result<Frame, FrameError> {
-        self.frames.alloc(order, below).or_else(|_| {
-            self.cache.drain(&mut self.frames);
-            self.frames.alloc(order, below)
-        })
     }
 
     /// Gives a block back.
     #[inline]
     pub(crate) fn free(&mut self, first: Frame, order: u8) -> Result<(), FrameError> {
-        if order == 0 { self.cache.free(&mut self.frames, first) } else { self.frames.free(first, order) }
+        self.cache.free_block(&mut self.frames, first, order)
     }
 
     /// A zeroed frame inside the window.
@@ -137,7 +129,7 @@ impl Memory {
         // The new window may end elsewhere, and with it what fixed frames may lie in. The cache goes back only now: the old
         // window is gone when the mode has changed, and the allocator's books with it.
         self.cache.drain(&mut self.frames);
-        self.cache = FrameCache::new(window.frames().end());
+        self.cache.set_reach(window.frames().end());
         self.window = window;
         self.hints.forget();
     }

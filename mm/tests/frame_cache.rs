@@ -234,3 +234,83 @@ fn several_cpus_share_what_there_is() {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     assert_eq!(shared.lock().unwrap().free_frames(), total, "every frame is home");
 }
+
+/// Blocks of all orders through the cache, single frames among them: none is handed out twice, wrong frees of every kind
+/// are told what the naive allocator would tell them, and nothing is refused as long as a block is free.
+#[test]
+fn blocks_agree_with_the_model() {
+    for seed in 1..4 {
+        let total = 0x8000;
+        let mut real = frames(&[run(0, total)], &[]);
+        let mut cache = FrameCache::new(REACH);
+        let mut random = Random(seed);
+        // The order of the block that each frame belongs to, and whether it begins there.
+        let mut owner: Vec<Option<(u64, u8)>> = vec![None; total as usize];
+        let mut held: Vec<(u64, u8)> = Vec::new();
+        for step in 0..40_000 {
+            let growing = step / 4_000 % 2 == 0;
+            match random.below(12) {
+                0..=5 if growing => {
+                    let order = (random.below(1 << 12) | 1 << 11).trailing_zeros() as u8;
+                    let below = if random.below(4) == 0 { random.below(total) } else { total };
+                    let got = match order {
+                        0 => cache.alloc(&mut real, Purpose::Movable),
+                        _ => cache.alloc_block(&mut real, order, Frame(below)),
+                    };
+                    let limit = if order == 0 { total } else { below };
+                    let size = 1 << order;
+                    let Ok(Frame(first)) = got else {
+                        let fits = |at: u64| owner[at as usize..(at + size) as usize].iter().all(Option::is_none);
+                        let mut starts = (0..total).step_by(size as usize).take_while(|at| at + size <= limit);
+                        assert!(!starts.any(fits), "refused a block of order {order} though one is free");
+                        continue;
+                    };
+                    assert_eq!(first % size, 0);
+                    assert!(first + size <= limit);
+                    for slot in &mut owner[first as usize..(first + size) as usize] {
+                        assert_eq!(slot.replace((first, order)), None, "handed out twice");
+                    }
+                    held.push((first, order));
+                }
+                0..=5 if !held.is_empty() => {
+                    let (first, order) = held.swap_remove(random.below(held.len() as u64) as usize);
+                    assert_eq!(cache.free_block(&mut real, Frame(first), order), Ok(()));
+                    owner[first as usize..][..1 << order].fill(None);
+                }
+                6..=9 => {
+                    let order = random.below(12) as u8;
+                    let frame = random.below(total);
+                    let first = if random.below(4) == 0 { frame } else { frame >> order << order };
+                    let expected = if first % (1 << order) != 0 {
+                        FrameError::Misaligned
+                    } else {
+                        match owner[first as usize] {
+                            None => FrameError::DoubleFree,
+                            Some(is) if is == (first, order) => continue,
+                            Some(_) => FrameError::WrongOrder,
+                        }
+                    };
+                    let before = (real.free_frames(), cache.frames());
+                    assert_eq!(cache.free_block(&mut real, Frame(first), order), Err(expected), "{first:#x} {order}");
+                    assert_eq!((real.free_frames(), cache.frames()), before);
+                }
+                10 if random.below(100) == 0 => cache.drain(&mut real),
+                _ => {
+                    let used: u64 = held.iter().map(|(_, order)| 1 << order).sum();
+                    assert_eq!(real.free_frames() + cache.frames() + used, total, "frames are lost or made up");
+                    assert!(cache.frames() <= FrameCache::MOST);
+                    let frame = random.below(total);
+                    let free = owner[frame as usize].is_none();
+                    assert_eq!(real.is_free(Frame(frame)) || cache.holds(Frame(frame)), free, "{frame:#x}");
+                }
+            }
+        }
+        for (first, order) in held {
+            assert_eq!(cache.free_block(&mut real, Frame(first), order), Ok(()));
+            assert_eq!(cache.free_block(&mut real, Frame(first), order), Err(FrameError::DoubleFree));
+        }
+        cache.drain(&mut real);
+        assert_eq!((real.free_frames(), cache.refused()), (total, 0), "every frame is home");
+        assert_eq!(real.zones().next().unwrap().largest(), Some(15), "and one with its neighbours");
+    }
+}

@@ -52,8 +52,7 @@ impl FrameAllocator for Core {
     }
 }
 
-/// With the cache of one CPU in front, as the kernel uses it: single frames come from the cache, blocks from the
-/// allocator, which the cache gives up its frames to when it has none.
+/// With the cache of one CPU in front, as the kernel uses it.
 pub struct Cached {
     core: Core,
     cache: FrameCache,
@@ -64,19 +63,13 @@ fn alloc(cache: &mut FrameCache, depot: &mut impl Depot, order: u8) -> Option<u6
     if order == 0 {
         return cache.alloc(depot, Purpose::Movable).ok().map(|frame| frame.0);
     }
-    let got = depot.with(|frames| {
-        frames.alloc(order, Frames::ANYWHERE).or_else(|_| {
-            cache.drain(frames);
-            frames.alloc(order, Frames::ANYWHERE)
-        })
-    });
-    got.ok().map(|first| first.0)
+    cache.alloc_block(depot, order, Frames::ANYWHERE).ok().map(|first| first.0)
 }
 
 #[inline(always)]
 fn free(cache: &mut FrameCache, depot: &mut impl Depot, first: u64, order: u8) {
     let first = Frame(first);
-    let freed = if order == 0 { cache.free(depot, first) } else { depot.with(|frames| frames.free(first, order)) };
+    let freed = if order == 0 { cache.free(depot, first) } else { cache.free_block(depot, first, order) };
     assert!(freed.is_ok());
 }
 

@@ -26,7 +26,7 @@ pub fn mem(console: &mut Console, machine: &Machine) -> fmt::Result {
     writeln!(console, "frames: {free} of {all} free, {} KiB", free * 4)?;
     blocks(console, &all_blocks)?;
     let cached = memory.cached_frames();
-    writeln!(console, "cache: {cached} of them are at hand for single frames; the zones do not count them as free")?;
+    writeln!(console, "cache: {cached} of them are at hand; the zones do not count them as free")?;
     uses(console, machine, &memory, total as u64 / PAGE_SIZE)?;
     let window = memory.window.frames();
     writeln!(console, "aperture: frames {:#x} to {:#x} can be reached by pointer", window.first, window.end().0)?;

@@ -12,6 +12,14 @@ impl Frames {
     /// # Errors
     /// [`FrameError::NoMemory`].
     pub fn take_group(&mut self, below: Frame) -> Result<(u64, u64), FrameError> {
+        for zone in self.zones[..self.count].iter_mut().filter(|zone| zone.start < below.0) {
+            if zone.given_end > below.0 {
+                break;
+            }
+            if let Some((first, taken)) = zone.take_lowest(self.meta) {
+                return Ok((first / 64, taken));
+            }
+        }
         let first = self.alloc(0, below)?;
         let group = first.0 / 64;
         let mut taken = 1 << (first.0 % 64);

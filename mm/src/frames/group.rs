@@ -21,7 +21,7 @@ const STARTS: [u64; CLASSES as usize] =
 /// | 1 | 0 | is free |
 /// | 0 | 1 | begins an allocated block, or was never given |
 /// | 0 | 0 | continues the allocated block that begins before it |
-/// | 1 | 1 | is split into a group of the level below |
+/// | 1 | 1 | is split into a group of the level below; on level 0, is loose (`loose.rs`) |
 #[derive(Clone, Copy)]
 pub(super) struct Group {
     /// The first bits.

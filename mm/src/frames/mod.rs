@@ -37,11 +37,13 @@ mod error;
 mod give;
 mod group;
 mod level;
+mod loose;
 mod place;
 mod plan;
 mod report;
 mod run;
 mod section;
+mod shelf;
 mod zone;
 
 pub use cache::{Depot, FrameCache, Purpose};
@@ -164,6 +166,22 @@ impl Frames {
         Err(self.refusal(frame, order))
     }
 
+    /// Whether the block of `order` that begins at `frame` could be given back.
+    ///
+    /// # Errors
+    /// As [`free`](Self::free).
+    #[inline]
+    pub fn check(&self, frame: Frame, order: u8) -> Result<(), FrameError> {
+        if order <= Self::MAX_ORDER
+            && frame.0 & ((1 << order) - 1) == 0
+            && let Some(zone) = self.zone_of(frame)
+            && zone.allocated(self.meta, frame.0, u32::from(order)).is_some()
+        {
+            return Ok(());
+        }
+        Err(self.refusal(frame, order))
+    }
+
     /// Why `frame` cannot be given back as a block of `order`, which has been found to be so.
     #[cold]
     fn refusal(&self, frame: Frame, order: u8) -> FrameError {
@@ -182,8 +200,14 @@ impl Frames {
         }
     }
 
+    #[inline]
     fn zone_of(&self, frame: Frame) -> Option<&Zone> {
         self.zones[..self.count].iter().find(|zone| zone.start <= frame.0)
+    }
+
+    /// Where the zone around `frame` begins.
+    fn zone_start(&self, frame: Frame) -> Frame {
+        self.zone_of(frame).map_or(frame, |zone| Frame(zone.start))
     }
 
     /// Whether `frame` was in one of the runs given at set-up.

@@ -62,6 +62,9 @@ pub(super) const fn bit_of(level: usize, frame: u64) -> u32 {
 /// The bit of `available` that says that some group of level 0 has a free frame.
 const ANY_FRAME: u32 = 1 << 31;
 
+/// Classes of level 1 whose blocks are smaller than 2 MiB.
+const WHOLE_CLASSES: u32 = 3;
+
 impl Zone {
     /// Takes a block of `order`.
     #[inline]
@@ -81,6 +84,50 @@ impl Zone {
             return Some(self.alloc_above(meta, level, group, order));
         }
         Some(self.take(meta, level, group, order))
+    }
+
+    /// Takes all that is free of a group of single frames. The first frame of the group, and a bit for each one taken.
+    ///
+    /// It is the lowest group that is broken, or a whole one that lies lower, unless a free block of 2 MiB would be
+    /// broken for it: what is broken for good had better be used up.
+    pub fn take_lowest(&mut self, meta: &mut [u64]) -> Option<(u64, u64)> {
+        let broken = (self.available & ANY_FRAME != 0).then(|| {
+            let group = self.levels[0].lowest(meta, ANY);
+            (self.frame(meta, 0, group, 0), group)
+        });
+        let end = broken.map_or(u64::MAX, |(first, _)| first);
+        if let Some((first, group)) = self.lowest_whole(meta, end) {
+            let mut units = self.levels[1].group(meta, group);
+            units.head |= 1 << bit_of(1, first);
+            self.levels[1].set_group(meta, group, units);
+            self.restate(meta, 1, group, self.levels[1].state(meta, group), units.vacant());
+            let group = self.group_of(meta, 0, first);
+            self.levels[0].set_group(meta, group, Group { free: 0, head: !0 });
+            self.levels[0].set_state(meta, group, State::of(0));
+            self.free -= 64;
+            return Some((first, !0));
+        }
+        let (first, group) = broken?;
+        let Group { free, head } = self.levels[0].group(meta, group);
+        let taken = free & !head;
+        self.levels[0].set_group(meta, group, Group { free: free & !taken, head: head | taken });
+        self.restate(meta, 0, group, self.levels[0].state(meta, group), 0);
+        self.free -= u64::from(taken.count_ones());
+        Some((first, taken))
+    }
+
+    /// The lowest unit of 64 frames below `end` that is free as such, but not part of a larger block than one of
+    /// 1 MiB. Where it begins, and the group of level 1 it belongs to.
+    #[inline]
+    fn lowest_whole(&self, meta: &[u64], end: u64) -> Option<(u64, usize)> {
+        (0..WHOLE_CLASSES)
+            .filter(|class| self.available >> (unit_shift(1) + class) & 1 != 0)
+            .map(|class| {
+                let group = self.levels[1].lowest(meta, class);
+                (self.frame(meta, 1, group, self.levels[1].group(meta, group).vacant().trailing_zeros()), group)
+            })
+            .min()
+            .filter(|(first, _)| *first < end)
     }
 
     /// Takes a block of `order` out of a unit of a group on a higher level, all of whose units are larger.
@@ -168,14 +215,20 @@ impl Zone {
     #[inline(always)]
     fn free_block(&mut self, meta: &mut [u64], frame: u64, order: u32) -> bool {
         let Some((group, state, units)) = self.allocated(meta, frame, order) else { return false };
+        self.vacate(meta, frame, order, group, state, units);
+        true
+    }
+
+    /// Makes the block of `order` at `frame` free, which is in use.
+    #[inline(always)]
+    fn vacate(&mut self, meta: &mut [u64], frame: u64, order: u32, group: usize, state: State, units: Group) {
         let (level, class) = (level_of(order), order % CLASSES);
         let bit = bit_of(level, frame);
         let after = Group { free: units.free | mask(bit, class), head: units.head & !(1 << bit) };
         let vacant = after.vacant();
         self.free += 1 << order;
         if vacant == !0 && level < self.top {
-            self.complete(meta, level, frame);
-            return true;
+            return self.complete(meta, level, frame);
         }
         self.levels[level].set_group(meta, group, after);
         // Unless a block larger than the largest has come about, the group stays listed as it is.
@@ -184,7 +237,31 @@ impl Zone {
         if vacant & block == block {
             self.restate(meta, level, group, state, vacant);
         }
+    }
+
+    /// Marks a single frame as loose, if it is allocated as such.
+    #[inline]
+    pub fn loosen(&mut self, meta: &mut [u64], frame: u64) -> bool {
+        let Some((group, _, units)) = self.allocated(meta, frame, 0) else { return false };
+        let after = Group { free: units.free | 1 << (frame % 64), ..units };
+        self.levels[0].set_group(meta, group, after);
         true
+    }
+
+    /// Makes a loose frame an allocated one.
+    #[inline]
+    pub fn fasten(&mut self, meta: &mut [u64], frame: u64) {
+        let group = self.group_of(meta, 0, frame);
+        let units = self.levels[0].group(meta, group);
+        self.levels[0].set_group(meta, group, Group { free: units.free & !(1 << (frame % 64)), ..units });
+    }
+
+    /// Makes a loose frame free for anyone.
+    #[inline]
+    pub fn settle(&mut self, meta: &mut [u64], frame: u64) {
+        let group = self.group_of(meta, 0, frame);
+        let units = self.levels[0].group(meta, group);
+        self.vacate(meta, frame, 0, group, self.levels[0].state(meta, group), units);
     }
 
     /// The group, its state and its units, for the block of `order` at `frame`, if exactly that is allocated.
