@@ -44,6 +44,9 @@ const GROUP: u32 = 6;
 /// How many groups can be gathered at once.
 const PILES: usize = 16;
 
+/// Half a group. A pile that has come to so many is dealt from again without asking the allocator.
+const HALF: u32 = 32;
+
 /// No group: beyond the last frame that can exist.
 const NONE: u64 = u64::MAX;
 
@@ -106,6 +109,8 @@ pub struct FrameCache {
     reach: Frame,
     hands: [Part; 2],
     piles: [Part; PILES],
+    /// How many frames have come to piles since it was last looked whether one is worth dealing.
+    gathered: u32,
     /// The group of the last frame that went straight to the allocator.
     last: u64,
     refused: u64,
@@ -143,6 +148,7 @@ impl FrameCache {
             reach,
             hands: [Part::EMPTY; 2],
             piles: [Part::EMPTY; PILES],
+            gathered: 0,
             last: NONE,
             refused: 0,
             loose: Loose::new(),
@@ -192,6 +198,7 @@ impl FrameCache {
         }
         let pile = &mut self.piles[group as usize % PILES];
         if pile.group == group && pile.take_back(bit) {
+            self.gathered += 1;
             return Ok(());
         }
         self.free_elsewhere(depot, frame)
@@ -206,11 +213,14 @@ impl FrameCache {
             return Ok(frame);
         }
         let limit = self.limit(purpose);
+        // Most of the time no pile has grown to that since the last look.
+        let gathered = self.gathered >= HALF;
         let worth = |pile: &&mut Part| pile.is_worth_dealing() && (pile.group + 1) << GROUP <= limit.0;
         let hand = &mut self.hands[purpose as usize];
-        if let Some(pile) = self.piles.iter_mut().find(worth) {
+        if gathered && let Some(pile) = self.piles.iter_mut().find(worth) {
             *hand = core::mem::replace(pile, Part::EMPTY);
         } else {
+            self.gathered %= HALF;
             *hand = Part::EMPTY;
             depot.with(|frames| {
                 let (group, free) = frames.take_group(limit).or_else(|_| {

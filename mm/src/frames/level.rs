@@ -1,16 +1,14 @@
 //! One level of a zone: its groups, a state for each, and bitmaps that find the right one.
 //!
 //! Row `r` of the bitmaps stands for the groups `64 * r .. 64 * r + 64`, with a word for each class that says which of
-//! them have their largest free block in it, and one that says which have any at all. Above the rows lie summary rows of the same shape: a bit there stands for a word below it
-//! that is not 0. The topmost is one row, the root, so that the lowest group that offers a class is found by one
-//! find-first-set a tier.
+//! them have their largest free block in it. Above the rows lie summary rows of the same shape: a bit there stands for
+//! a word below it that is not 0. The topmost is one row, the root, so that the lowest group that offers a class is
+//! found by one find-first-set a tier.
 
 use super::group::{CLASSES, Group, SHIFT};
 
-/// In place of a class: a free block of whatever class.
-pub(super) const ANY: u32 = CLASSES;
-
-/// Words in a row: one for each class, and one for any.
+/// Words in a row: one for each class, behind one for the groups that have no free block. Nobody looks for those; they
+/// are listed so that what happens most, a group's first free block or its last one gone, is no case of its own.
 const ROW_WORDS: usize = CLASSES as usize + 1;
 
 /// Groups whose states share a word, four bits each.
@@ -140,53 +138,86 @@ impl Level {
     /// The lowest group that is listed under `class`. There must be one.
     #[inline]
     pub fn lowest(&self, meta: &[u64], class: u32) -> usize {
-        let mut at = self.root[class as usize].trailing_zeros() as usize;
+        let list = class as usize + 1;
+        let mut at = self.root[list].trailing_zeros() as usize;
         for &tier in self.tiers[..self.depth].iter().rev() {
-            let word = meta[tier + at * ROW_WORDS + class as usize];
-            at = at << SHIFT | word.trailing_zeros() as usize;
+            at = at << SHIFT | meta[tier + at * ROW_WORDS + list].trailing_zeros() as usize;
         }
         at
     }
 
-    /// Notes that `group` is listed under `class`. Whether it is the only one.
+    /// The lowest group that is listed under any class. There must be one.
     #[inline]
-    pub fn insert(&mut self, meta: &mut [u64], class: u32, group: usize) -> bool {
-        let class = class as usize;
-        let mut at = group;
-        for &tier in &self.tiers[..self.depth] {
-            let word = &mut meta[tier + (at >> SHIFT) * ROW_WORDS + class];
-            let before = *word;
-            *word = before | 1 << (at % 64);
-            if before != 0 {
-                return false;
-            }
-            at >>= SHIFT;
+    pub fn lowest_of_any(&self, meta: &[u64]) -> usize {
+        let any = |row: &[u64]| row[1..].iter().fold(0, |any, list| any | list).trailing_zeros() as usize;
+        let mut at = any(&self.root);
+        for &tier in self.tiers[..self.depth].iter().rev() {
+            at = at << SHIFT | any(&meta[tier + at * ROW_WORDS..][..ROW_WORDS]);
         }
-        let before = self.root[class];
-        self.root[class] = before | 1 << (at % 64);
-        before == 0
+        at
     }
 
-    /// Notes that `group` no longer is listed under `class`. Whether it was the only one.
+    /// Moves `group`, which had free blocks of so many classes, to where it belongs now. The lists that have become
+    /// empty, and those that no longer are, as bits.
     #[inline]
-    pub fn remove(&mut self, meta: &mut [u64], class: u32, group: usize) -> bool {
-        let class = class as usize;
-        let mut at = group;
-        for &tier in &self.tiers[..self.depth] {
-            let word = &mut meta[tier + (at >> SHIFT) * ROW_WORDS + class];
-            let after = *word & !(1 << (at % 64));
-            *word = after;
-            if after != 0 {
-                return false;
-            }
-            at >>= SHIFT;
+    pub fn relist(&mut self, meta: &mut [u64], group: usize, before: u32, after: u32) -> (u32, u32) {
+        let (before, after) = (before as usize, after as usize);
+        if self.depth == 0 {
+            return relist(&mut self.root, group, before, after);
         }
-        self.root[class] &= !(1 << (at % 64));
-        self.root[class] == 0
+        let row = &mut meta[self.tiers[0] + (group >> SHIFT) * ROW_WORDS..][..ROW_WORDS];
+        match relist(row, group, before, after) {
+            (0, 0) => (0, 0),
+            changed => self.relist_row(meta, group >> SHIFT, changed),
+        }
+    }
+
+    /// Tells the tiers above of a row in which some lists have become empty, or no longer are.
+    #[inline(never)]
+    fn relist_row(&mut self, meta: &mut [u64], mut row: usize, mut changed: (u32, u32)) -> (u32, u32) {
+        let Level { root, tiers, depth, .. } = self;
+        for tier in 1..=*depth {
+            let words = match tiers.get(tier) {
+                Some(start) if tier < *depth => &mut meta[start + (row >> SHIFT) * ROW_WORDS..][..ROW_WORDS],
+                _ => &mut root[..],
+            };
+            let (mut emptied, mut begun) = (0, 0);
+            if changed.0 != 0 {
+                emptied = strike(words, row, changed.0.trailing_zeros() as usize);
+            }
+            if changed.1 != 0 {
+                begun = enter(words, row, changed.1.trailing_zeros() as usize);
+            }
+            changed = (emptied, begun);
+            row >>= SHIFT;
+        }
+        changed
     }
 
     /// The groups that exist.
     pub fn existing(&self, meta: &[u64]) -> impl Iterator<Item = usize> {
         (0..self.groups).filter(|&group| self.state(meta, group).exists())
     }
+}
+
+/// Takes the entry `at` out of a row's list. The list's bit if it is empty now.
+#[inline]
+fn strike(row: &mut [u64], at: usize, list: usize) -> u32 {
+    let before = row[list];
+    row[list] = before & !(1 << (at % 64));
+    u32::from(before != 0 && row[list] == 0) << list
+}
+
+/// Puts the entry `at` on a row's list. The list's bit if it was empty.
+#[inline]
+fn enter(row: &mut [u64], at: usize, list: usize) -> u32 {
+    let before = row[list];
+    row[list] = before | 1 << (at % 64);
+    u32::from(before == 0) << list
+}
+
+/// Moves the entry `at` from one list to another. The bits of those that it was, or is, alone on.
+#[inline]
+fn relist(row: &mut [u64], at: usize, from: usize, to: usize) -> (u32, u32) {
+    (strike(row, at, from), enter(row, at, to))
 }

@@ -57,7 +57,7 @@ impl Loose {
     /// where it has been is still likely to be dealt before long.
     pub fn hand_at(&mut self, frame: Frame, start: Frame) {
         let reach = frame.0 - start.0;
-        let nearer = if start.0 == self.start { self.reach - self.reach / 8 } else { 0 };
+        let nearer = if start.0 == self.start { self.reach - self.reach / 64 } else { 0 };
         (self.start, self.reach) = (start.0, reach.max(nearer));
     }
 

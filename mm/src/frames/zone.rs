@@ -11,7 +11,7 @@
 //! mixed; smallest-first for all would leave no block of 2 MiB whole where only single frames come and go.
 
 use super::group::{CLASSES, Group, SHIFT, block_starts, blocks, classes, mask, stretches};
-use super::level::{ANY, Level, State};
+use super::level::{Level, State};
 use super::section::{LEVELS, Section, unit_shift};
 
 /// The frames between two boundaries, and which of them are free.
@@ -29,7 +29,7 @@ pub(super) struct Zone {
     pub total: u64,
     /// Frames free.
     pub free: u64,
-    /// Bit `o` is set if the largest free block of some group is of order `o`. See also [`ANY_FRAME`].
+    /// Bit `o` is set if the largest free block of some group is of order `o`.
     pub available: u32,
     /// The highest level in use.
     pub top: usize,
@@ -59,8 +59,8 @@ pub(super) const fn bit_of(level: usize, frame: u64) -> u32 {
     (frame >> unit_shift(level)) as u32 % 64
 }
 
-/// The bit of `available` that says that some group of level 0 has a free frame.
-const ANY_FRAME: u32 = 1 << 31;
+/// The bits of `available` that stand for groups of level 0.
+const SINGLES: u32 = (1 << CLASSES) - 1;
 
 /// Classes of level 1 whose blocks are smaller than 2 MiB.
 const WHOLE_CLASSES: u32 = 3;
@@ -69,11 +69,11 @@ impl Zone {
     /// Takes a block of `order`.
     #[inline]
     pub fn alloc(&mut self, meta: &mut [u64], order: u32) -> Option<u64> {
-        if order == 0 && self.available & ANY_FRAME != 0 {
-            let group = self.levels[0].lowest(meta, ANY);
+        if order == 0 && self.available & SINGLES != 0 {
+            let group = self.levels[0].lowest_of_any(meta);
             return Some(self.take(meta, 0, group, 0));
         }
-        let fitting = (self.available & !ANY_FRAME) >> order;
+        let fitting = self.available >> order;
         if fitting == 0 {
             return None;
         }
@@ -91,8 +91,8 @@ impl Zone {
     /// It is the lowest group that is broken, or a whole one that lies lower, unless a free block of 2 MiB would be
     /// broken for it: what is broken for good had better be used up.
     pub fn take_lowest(&mut self, meta: &mut [u64]) -> Option<(u64, u64)> {
-        let broken = (self.available & ANY_FRAME != 0).then(|| {
-            let group = self.levels[0].lowest(meta, ANY);
+        let broken = (self.available & SINGLES != 0).then(|| {
+            let group = self.levels[0].lowest_of_any(meta);
             (self.frame(meta, 0, group, 0), group)
         });
         let end = broken.map_or(u64::MAX, |(first, _)| first);
@@ -142,7 +142,7 @@ impl Zone {
     /// All groups listed under a class have blocks large enough, so the lowest of them has the lowest block: if that
     /// one is not low enough, none of the class is.
     pub fn alloc_below(&mut self, meta: &mut [u64], order: u32, needed: u64, below: u64) -> Option<u64> {
-        let mut fitting = (self.available & !ANY_FRAME) >> order << order;
+        let mut fitting = self.available >> order << order;
         while fitting != 0 {
             let found = fitting.trailing_zeros();
             fitting &= fitting - 1;
@@ -307,27 +307,17 @@ impl Zone {
         self.set_state(meta, level, group, before, State::of(classes(vacant)).with_holes(before.has_holes()));
     }
 
-    /// Sets a group's state, and lists it accordingly: under the class of its largest free block, and on level 0 under
-    /// any if it has one at all.
+    /// Sets a group's state, and lists it under the class of its largest free block.
     #[inline]
     pub fn set_state(&mut self, meta: &mut [u64], level: usize, group: usize, before: State, after: State) {
         let listed = &mut self.levels[level];
         listed.set_state(meta, group, after);
         let (before, after) = (before.classes(), after.classes());
-        if before == after {
-            return;
-        }
-        if before != 0 && listed.remove(meta, before - 1, group) {
-            self.available &= !(1 << (unit_shift(level) + before - 1));
-        }
-        if after != 0 && listed.insert(meta, after - 1, group) {
-            self.available |= 1 << (unit_shift(level) + after - 1);
-        }
-        if level == 0 && before == 0 && listed.insert(meta, ANY, group) {
-            self.available |= ANY_FRAME;
-        }
-        if level == 0 && after == 0 && listed.remove(meta, ANY, group) {
-            self.available &= !ANY_FRAME;
+        if before != after {
+            let (emptied, begun) = listed.relist(meta, group, before, after);
+            // The lists' bits begin with that of the groups without a free block, which are no order's.
+            self.available &= !((emptied >> 1) << unit_shift(level));
+            self.available |= (begun >> 1) << unit_shift(level);
         }
     }
 }
