@@ -314,3 +314,34 @@ fn blocks_agree_with_the_model() {
         assert_eq!(real.zones().next().unwrap().largest(), Some(15), "and one with its neighbours");
     }
 }
+
+/// Fill but for a few frames, free half at random, then replace random ones many times. Were the frames that come back
+/// dealt again for ever, as a stack of them would be, no block of 2 MiB would become whole.
+#[test]
+fn churn_through_the_cache_leaves_large_blocks_whole() {
+    let total = 1u64 << 18;
+    let mut real = frames(&[run(0, total)], &[]);
+    let mut cache = FrameCache::new(REACH);
+    let mut random = Random(7);
+    let mut held: Vec<Frame> = (0..total - 100).map(|_| cache.alloc(&mut real, Purpose::Movable).unwrap()).collect();
+    while held.len() as u64 > total / 2 {
+        let frame = held.swap_remove(random.below(held.len() as u64) as usize);
+        cache.free(&mut real, frame).unwrap();
+    }
+    let mut replace = |times: u64| {
+        (0..times).fold(0, |same, _| {
+            let n = random.below(held.len() as u64) as usize;
+            cache.free(&mut real, held[n]).unwrap();
+            let old = std::mem::replace(&mut held[n], cache.alloc(&mut real, Purpose::Movable).unwrap());
+            same + u64::from(old == held[n])
+        })
+    };
+    replace(3000);
+    let same = replace(1000);
+    assert!(same < 300, "{same} of 1000 frames were dealt again at once, wherever they were");
+    replace(6 * total);
+    cache.drain(&mut real);
+    let zone = real.zones().next().unwrap();
+    let whole: u64 = (9..=Frames::MAX_ORDER).map(|order| zone.blocks[order as usize] << order).sum();
+    assert!(whole * 100 >= zone.free * 90, "only {whole} of {} free frames in blocks of 2 MiB", zone.free);
+}

@@ -17,6 +17,9 @@ const LOW: usize = 128;
 /// How many frames above it are on their way: about as many as words that a CPU can wait for at the same time.
 const LATE: usize = 8;
 
+/// How often it is looked where the hand would be.
+const LOOK: u32 = 16;
+
 /// No frame.
 const NONE: Frame = Frame(u64::MAX);
 
@@ -27,6 +30,7 @@ pub(super) struct Loose {
     /// To how far from there they are: where the hand is, or has been lately.
     reach: u64,
     count: usize,
+    turn: u32,
     next: usize,
     low: [Frame; LOW],
     late: [Frame; LATE],
@@ -38,7 +42,7 @@ impl Loose {
 
     /// No loose frames.
     pub const fn new() -> Self {
-        Self { start: 0, reach: 0, count: 0, next: 0, low: [NONE; LOW], late: [NONE; LATE] }
+        Self { start: 0, reach: 0, count: 0, turn: 0, next: 0, low: [NONE; LOW], late: [NONE; LATE] }
     }
 
     /// How many there are.
@@ -57,7 +61,7 @@ impl Loose {
     /// where it has been is still likely to be dealt before long.
     pub fn hand_at(&mut self, frame: Frame, start: Frame) {
         let reach = frame.0 - start.0;
-        let nearer = if start.0 == self.start { self.reach - self.reach / 64 } else { 0 };
+        let nearer = if start.0 == self.start { self.reach - self.reach / 16 } else { 0 };
         (self.start, self.reach) = (start.0, reach.max(nearer));
     }
 
@@ -81,10 +85,12 @@ impl Loose {
         Ok(())
     }
 
-    /// Whether there is one below the hand.
+    /// Whether there is one below the hand to be dealt next. Now and then there is none though there are some: where the
+    /// hand would be by now has to be seen, or the same frames would be dealt for ever.
     #[inline]
-    pub fn has_low(&self) -> bool {
-        self.count > 0
+    pub fn has_low(&mut self) -> bool {
+        self.turn = self.turn.wrapping_add(1);
+        self.count > 0 && !self.turn.is_multiple_of(LOOK)
     }
 
     /// Deals one of those below the hand again.
@@ -101,7 +107,7 @@ impl Loose {
         for frame in &self.low[..self.count] {
             frames.settle(*frame);
         }
-        self.count = 0;
+        (self.count, self.reach) = (0, 0);
         for frame in &mut self.late {
             if *frame != NONE {
                 frames.settle(core::mem::replace(frame, NONE));
