@@ -302,6 +302,9 @@ fn blocks_agree_with_the_model() {
                     let frame = random.below(total);
                     let free = owner[frame as usize].is_none();
                     assert_eq!(real.is_free(Frame(frame)) || cache.holds(Frame(frame)), free, "{frame:#x}");
+                    let place = real.place_of(Frame(frame)).expect("every frame was given");
+                    assert_eq!(place.free, real.is_free(Frame(frame)));
+                    assert!(place.block.contains(Frame(frame)));
                 }
             }
         }

@@ -85,8 +85,8 @@ impl Loose {
         Ok(())
     }
 
-    /// Whether there is one below the hand to be dealt next. Now and then there is none though there are some: where the
-    /// hand would be by now has to be seen, or the same frames would be dealt for ever.
+    /// Whether there is one below the hand to be dealt next. Now and then it is none though there are some: where
+    /// the hand would be by now has to be seen, or the same frames would be dealt for ever.
     #[inline]
     pub fn has_low(&mut self) -> bool {
         self.turn = self.turn.wrapping_add(1);

@@ -29,7 +29,8 @@
 //! is as before. What cannot be found is a right block given back by someone who does not own it.
 //!
 //! One lock is the caller's business: every change takes `&mut self`. What keeps CPUs from meeting at it is
-//! [`FrameCache`] (`cache.rs`), which takes and gives back single frames by the group (`batch.rs`).
+//! [`FrameCache`] (`cache.rs`), which takes and gives back single frames by the group (`batch.rs`), and keeps some that
+//! came back from all over memory (`loose.rs`) and some blocks of each order (`shelf.rs`).
 
 mod batch;
 mod cache;

@@ -54,7 +54,10 @@ impl Frames {
         if let Some(order) = free_order(zone, self.meta, frame.0) {
             return Some(Place { zone: zone.name, free: true, block: block(order) });
         }
-        let is_taken = |order: &u32| zone.allocated(self.meta, block(*order).first.0, *order).is_some();
+        let is_taken = |order: &u32| {
+            zone.allocated(self.meta, block(*order).first.0, *order).is_some()
+                || *order == 0 && zone.is_loose(self.meta, frame.0)
+        };
         let order = (0..=u32::from(Self::MAX_ORDER)).find(is_taken)?;
         Some(Place { zone: zone.name, free: false, block: block(order) })
     }

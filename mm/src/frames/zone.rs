@@ -5,9 +5,10 @@
 //! a level serves, a unit of the level above is split into a new group. Both touch a few words, whatever the size.
 //!
 //! Placement. A single frame comes from the lowest group that has one, so that the upper groups drain until they are
-//! whole again. A larger block comes from the group whose largest free block is the smallest that serves, the lowest of
-//! those, and a group is split off in the same way, so that a block of 2 MiB or 1 GiB is broken only when nothing smaller
-//! is left. Lowest-first for all would leave one request in ten without a block where memory is 95 % full and orders are
+//! whole again; a cache also gets whole groups that lie lower still, where a block of 2 MiB is broken anyway. A larger
+//! block comes from the group whose largest free block is the smallest that serves, the lowest of those, and a group is
+//! split off in the same way, so that a block of 2 MiB or 1 GiB is broken only when nothing smaller is left.
+//! Lowest-first for all would leave one request in ten without a block where memory is 95 % full and orders are
 //! mixed; smallest-first for all would leave no block of 2 MiB whole where only single frames come and go.
 
 use super::group::{CLASSES, Group, SHIFT, block_starts, blocks, classes, mask, stretches};
@@ -246,6 +247,13 @@ impl Zone {
         let after = Group { free: units.free | 1 << (frame % 64), ..units };
         self.levels[0].set_group(meta, group, after);
         true
+    }
+
+    /// Whether the single frame, which was given, is loose.
+    pub fn is_loose(&self, meta: &[u64], frame: u64) -> bool {
+        let group = self.group_of(meta, 0, frame);
+        let Group { free, head } = self.levels[0].group(meta, group);
+        self.levels[0].state(meta, group).exists() && (free & head) >> (frame % 64) & 1 != 0
     }
 
     /// Makes a loose frame an allocated one.
