@@ -11,8 +11,8 @@
 //!
 //! Page tables and whatever else can never be moved come from one hand, the rest from the other, so that the two do not
 //! lie in the same 256 KiB unless memory is short. A frame that comes back to a hand's group goes into the hand, and so
-//! a pair costs a few instructions. It is not dealt next if it came from elsewhere: the hand is refilled where memory is
-//! already broken and low, which is what keeps large blocks whole. A stack of frames would deal the last one returned,
+//! a pair costs a few instructions. It is not dealt next if it came from elsewhere: the hand is refilled where memory
+//! is already broken and low, which is what keeps large blocks whole. A stack of frames would deal the last one returned,
 //! wherever it lies, and leave memory as broken as it ever was.
 //!
 //! Frames that come back far apart are not worth a pile: the first of a group is *loose* (`loose.rs`), and a pile is
