@@ -64,7 +64,7 @@ impl Platform for Pc {
     }
 
     fn look(&self, at: VirtAddr) -> Option<usize> {
-        let programs = at.0 < arch::KERNEL_HALF && at.0 % size_of::<usize>() as u64 == 0;
+        let programs = at.0 < arch::KERNEL_HALF && at.0.is_multiple_of(size_of::<usize>() as u64);
         // SAFETY: an aligned address below the kernel half is canonical, and devices are mapped in the kernel half only.
         programs.then(|| unsafe { look::word(at) }).flatten()
     }

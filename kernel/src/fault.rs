@@ -29,7 +29,7 @@ enum Passed {
 
 const UNNOTICED: &str = "the CPU let it pass";
 
-const KINDS: [Kind; 12] = [
+const KINDS: [Kind; 13] = [
     Kind {
         name: "null",
         does: "Reads at address 0, where nothing is mapped.",
@@ -57,6 +57,7 @@ const KINDS: [Kind; 12] = [
         run: |_| Passed::NeedsTables(reserved),
     },
     Kind { name: "divide", does: "Divides by zero.", run: |machine| tried(machine, Fault::Divide) },
+    Kind { name: "others", does: "Divides by zero on all other CPUs at once.", run: others },
     Kind { name: "opcode", does: "Executes what is no instruction.", run: |machine| tried(machine, Fault::Opcode) },
     Kind {
         name: "double",
@@ -106,6 +107,15 @@ pub fn run(console: &mut Console, machine: &mut Machine, word: Option<&str>) -> 
 fn tried(machine: &Machine, fault: Fault) -> Passed {
     machine.platform.fault(fault);
     Passed::Words(UNNOTICED)
+}
+
+/// All of them fail, and one reports.
+fn others(machine: &Machine) -> Passed {
+    let platform = machine.platform;
+    match platform.on_others(&|_| platform.fault(Fault::Divide), &mut || ()) {
+        0 => Passed::Words("no other CPU runs"),
+        _ => Passed::Words(UNNOTICED),
+    }
 }
 
 fn data(machine: &Machine) -> Passed {

@@ -254,6 +254,12 @@ impl Row {
         self.expect(Expect::Faults { has, kinds: &faults::ALL })
     }
 
+    /// Those kinds of failure that concern the other CPUs.
+    pub fn faults_among_cpus(self, mode: Mode) -> Self {
+        let has = Has { mode, nx: true, reserved: true, alone: false, machine_check: true };
+        self.expect(Expect::Faults { has, kinds: &faults::AMONG_CPUS })
+    }
+
     /// Those kinds of failure that not every CPU of a mode has.
     pub fn optional_faults(self, has: Has) -> Self {
         self.expect(Expect::Faults { has, kinds: &faults::OPTIONAL })

@@ -171,6 +171,10 @@ fn machines() -> Vec<Row> {
         i686("faults, coreduo", "coreduo", "64M").faults(has(Pml3, true, true, true)),
         x86_64("faults, qemu64", "qemu64", "64M").faults(has(Pml4, true, true, true)),
         x86_64("faults, max", "max", "64M").faults(has(Pml5, true, true, true)),
+        i686("faults, 4 CPUs, coreduo, NOXPA", "coreduo", "64M").cpus(4).noxpa().faults_among_cpus(Pml2),
+        i686("faults, 2 CPUs, coreduo", "coreduo", "64M").cpus(2).faults_among_cpus(Pml3),
+        x86_64("faults, 2 CPUs, qemu64", "qemu64", "64M").cpus(2).faults_among_cpus(Pml4),
+        x86_64("faults, 4 CPUs, max", "max", "64M").cpus(4).faults_among_cpus(Pml5),
         // The panic screen: on the card's text and on pixels, in each mode. A stack's overflow has more callers than room.
         i686("panic screen, text, 486", "486", "64M").options("a-word").panic_screen(Pml2, "stack"),
         i686("panic screen, text, pentium3", "pentium3", "64M").options("a-word").panic_screen(Pml3, "text"),
@@ -256,5 +260,5 @@ fn machines() -> Vec<Row> {
 }
 
 fn has(mode: Mode, nx: bool, reserved: bool, machine_check: bool) -> Has {
-    Has { mode, nx, reserved, machine_check }
+    Has { mode, nx, reserved, alone: true, machine_check }
 }
