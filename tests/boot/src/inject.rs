@@ -29,7 +29,7 @@ const FAILED: i32 = 0x11 << 1 | 1;
 enum Came {
     /// It stopped, with this sentence.
     Stopped(String),
-    /// The prompt: how many requests were refused, and how many frames are free or hold a table or a thread's stack.
+    /// The prompt: how many requests were refused, and how many frames are free, hold a table or a thread's stack, or are the heap's.
     Ready { refused: u64, frames: u64 },
 }
 
@@ -139,7 +139,10 @@ fn boot(row: &Row, iso: &Path, folder: &Path, frames: u64) -> Result<Came, Strin
     let maps = machine.command("maps", BOOT)?;
     let stacks: u64 =
         maps.lines().filter(|line| line.contains(" stacks -> ")).filter_map(|line| number(line, " ")).sum();
-    Ok(Came::Ready { refused, frames: free + tables + stacks / 4 })
+    // What the heap has taken for the boot it keeps.
+    let heap = memory.lines().find(|line| line.starts_with("heap: ")).and_then(|line| number(line, " of "));
+    let heap = heap.ok_or("'mem' does not say how much the heap has")? >> 12;
+    Ok(Came::Ready { refused, frames: free + tables + stacks / 4 + heap })
 }
 
 fn starve(row: &Row, iso: &Path, folder: &Path) -> Result<String, String> {
