@@ -37,10 +37,11 @@ run-x86_64-noxpa: iso
 # Run every check and every test
 test: lint test-host test-loom build iso test-bochs test-boot test-inject
 
-# Test on this machine what needs no CPU of its own: tables, frames, prompt, parsing
+# Test on this machine what needs no CPU of its own: tables, frames, prompt, parsing, and the script that writes sticks
 test-host:
     tools/cargo test
     tools/cargo test --package boot --lib
+    tools/test-usb
 
 # Run what several CPUs do at once in the scheduler in every order that the memory model allows
 test-loom:
