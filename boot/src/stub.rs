@@ -2,7 +2,7 @@
 //!
 //! It does as little as it can. What the loader said is copied to where nothing will overwrite it, static tables for
 //! the base mode are filled, paging goes on, and [`boot_main`](crate::boot_main) is called in the high half, on a
-//! stack of 64 KiB. A machine that cannot be started is told why on COM1, and on the VGA text screen or by a coloured block
+//! stack of 128 KiB. A machine that cannot be started is told why on COM1, and on the VGA text screen or by a coloured block
 //! in the framebuffer.
 //!
 //! The first tables map, at identity and where the aperture will be, 64 MiB on i686 and 4 GiB on x86_64.

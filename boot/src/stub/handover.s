@@ -3,7 +3,7 @@
 .set LOADER_MAGIC, 0x36D76289           # in eax: a multiboot2 loader has started this (3.3)
 .set INFO_ROOM, {INFO_ROOM}
 .set KERNEL_OFFSET, {KERNEL_OFFSET}
-.set STACK_SIZE, 64 * 1024
+.set STACK_SIZE, 128 * 1024
 
 .section .bss.boot_info, "aw", @nobits
 .balign 8

@@ -193,7 +193,7 @@ const COMMANDS: [Command; 22] = [
         example: (
             "threads",
             "number  name        state     priority  cpu    ticks  stack\n\
-             \x20    0  prompt      running   high        0!      31   2304 of 65536\n\
+             \x20    0  prompt      running   high        0!      31   2304 of 131072\n\
              ...",
         ),
         choices: Choices::Words(&[&LOADS, &[], &PRIORITIES]),
