@@ -104,18 +104,25 @@ pub fn priorities(machine: &mut Machine) -> Verdict {
 }
 
 /// Whoever sleeps goes on at his tick, whatever else runs.
+/// On an emulator whose host is busy several ticks come at once, before the thread that the first has woken reads the clock.
+const LATE: u32 = 10;
+
 pub fn sleep(machine: &mut Machine) -> Verdict {
     if !usable(machine) {
         return Ok(Outcome::Skipped(NO_THREADS));
     }
     let busy = spinner(machine, 0, Priority::Normal)?;
-    let mut exact = true;
+    let (mut early, mut late) = (false, false);
     for ticks in [1, 2, 5, 20] {
         let before = threads::now();
         threads::sleep_until(before.wrapping_add(ticks));
-        exact &= threads::now().wrapping_sub(before) == ticks;
+        let slept = threads::now().wrapping_sub(before);
+        early |= slept < ticks;
+        late |= slept > ticks + LATE;
     }
-    end(machine, &[busy], expect(exact, "who sleeps for so many ticks goes on at that tick"))
+    let verdict =
+        expect(!early, "who sleeps for so many ticks does not go on before").and(expect(!late, "nor much later"));
+    end(machine, &[busy], verdict)
 }
 
 /// Who waits for a thread's end goes on when it has ended, and a thread that has ended before is not waited for.

@@ -274,8 +274,9 @@ fn expected(kind: &str, kernel: Kernel, mode: Mode) -> Result<Expected, String> 
             ..plain("inside the report of a panic: the message of a panic fails, on purpose", " kernel/src/fault.rs:")
         },
         // They hit whoever runs: the prompt, or the thread in which the CPU idles.
-        NMI => Expected { caller: " kernel::", ..plain("non-maskable interrupt, error code 0x0", " 0x") },
-        MACHINE_CHECK => Expected { caller: " kernel::", ..plain("machine check, error code 0x0", " 0x") },
+        // They come whatever runs: the idle thread, whose first function nobody has called, among others.
+        NMI => Expected { caller: "", ..plain("non-maskable interrupt, error code 0x0", " 0x") },
+        MACHINE_CHECK => Expected { caller: "", ..plain("machine check, error code 0x0", " 0x") },
         kind => return Err(format!("'{kind}' is no kind")),
     })
 }
