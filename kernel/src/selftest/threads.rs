@@ -103,10 +103,10 @@ pub fn priorities(machine: &mut Machine) -> Verdict {
     end(machine, &[low, normal], verdict)
 }
 
-/// Whoever sleeps goes on at his tick, whatever else runs.
 /// On an emulator whose host is busy several ticks come at once, before the thread that the first has woken reads the clock.
 const LATE: u32 = 10;
 
+/// Whoever sleeps goes on at his tick, whatever else runs.
 pub fn sleep(machine: &mut Machine) -> Verdict {
     if !usable(machine) {
         return Ok(Outcome::Skipped(NO_THREADS));
