@@ -145,3 +145,33 @@ fn what_becomes_global_is_flushed_as_global() {
         booted.shut_down();
     }
 }
+
+/// Between the small pages and the large one there is no moment with neither.
+#[test]
+fn no_store_of_a_merge_hides_a_page() {
+    for mode in MODES {
+        let mut booted = Booted::with(watched::routines(mode), mode, &FULL, 64).expect("64 frames are enough");
+        let pages = if mode == Mode::Pml2 { 1024 } else { 512 };
+        // An entry of pml3 that is stored in halves is absent for a moment if it moves to another 4 GiB: the tables are above.
+        let first = if mode == Mode::Pml3 { 0x14_0000 } else { 0x4_0000 };
+        let range = PageRange::new(VirtAddr(0x4000_0000), pages);
+        // Two halves, so that they lie in a table.
+        for half in [0, pages / 2] {
+            booted.map(0x4000_0000 + (half << 12), pages / 2, first + half, USER).expect("there is room");
+        }
+        let stores = Arc::new(AtomicU64::new(0));
+        let (cpu, counter) = (booted.tlb.clone(), stores.clone());
+        let onlooker = move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            for page in [0, 1, pages - 1] {
+                let said = cpu.tables_say(0x4000_0000 + (page << 12));
+                assert_eq!(said.map(|(frame, ..)| frame), Some(first + page), "{mode:?}, page {page}");
+            }
+        };
+        let merge = || booted.map.merge(&mut booted.machine.memory, range);
+        let stale = watched(onlooker, merge).expect("a good range");
+        assert!(stale.tables_held() == 1 && stores.load(Ordering::Relaxed) > 0, "{mode:?}: nothing was merged");
+        booted.flush(stale);
+        booted.shut_down();
+    }
+}

@@ -188,3 +188,40 @@ fn tables_at_both_ends_of_a_trim_are_flushed() {
         booted.shut_down();
     }
 }
+
+#[test]
+fn a_whole_table_is_flushed_as_all_its_pages() {
+    for mode in MODES {
+        let mut booted = Booted::full(mode);
+        let pages = if mode == Mode::Pml2 { 1024 } else { 512 };
+        // One frame aside from where a large page would lie, so that a table is needed.
+        for (start, global) in [(0x40_0000, false), (mode.kernel_half() + 0x40_0000, true)] {
+            booted.map(start, pages, 0x401, PageFlags::DATA).expect("there is room");
+            // Without a report, the table is not read: that it had global pages goes by the half.
+            let stale = booted.map.unmap(&mut booted.machine.memory, range(start, pages), None).expect("mapped");
+            assert_eq!((stale.tables_held(), stale.has_global()), (1, global), "{mode:?}, {start:#x}");
+            let expected = if global { Flush::All } else { Flush::Local };
+            assert_eq!(flushes(&mut booted, stale), [expected], "{mode:?}, {start:#x}");
+        }
+        booted.shut_down();
+    }
+}
+
+#[test]
+fn every_table_of_an_unlinked_tree_is_counted() {
+    for (mode, tables) in [(Mode::Pml2, 1), (Mode::Pml3, 1), (Mode::Pml4, 3), (Mode::Pml5, 4)] {
+        for report in [false, true] {
+            let mut booted = Booted::full(mode);
+            booted.map(0x40_0000, 1, 9, USER).expect("there is room");
+            // What one entry of the root covers, or two; PAE's root entry stays, and what is below it is taken out.
+            let all = range(0, 1 << [11, 18, 27, 36][usize::from(mode.levels()) - 2]);
+            let mut ignore = |_| {};
+            let memory = &mut booted.machine.memory;
+            let report: mm::Report = if report { Some(&mut ignore) } else { None };
+            let stale = booted.map.clear(memory, all, report).expect("a good range");
+            assert_eq!(stale.tables_held(), tables, "{mode:?}");
+            booted.flush(stale);
+            booted.shut_down();
+        }
+    }
+}
