@@ -148,7 +148,7 @@ mod tests {
         assert!(page(said, &lines("one\ntwo two\n two\nend\n_\n"), 7).is_ok());
         assert!(page(said, &lines("one\ntwo two\n(the rest is on COM1)"), 7).is_ok());
         assert!(page(said, &lines("one\ntwo two\n two"), 7).is_err(), "cut off without a word");
-        assert!(page(said, &lines("one\ntwo two\n(the rest is on COM1)\n"), 7).is_err(), "cut off too early");
+        assert!(page(said, &lines("one\ntwo two\n(the rest is on COM1)\n\n"), 7).is_err(), "cut off too early");
         assert!(page(said, &lines("old\none\ntwo two\n two\nend"), 7).is_err(), "not cleared");
         let calls = "a\r\ncalled from:\r\n 0: abcdefghijkl\r\n 1: b\r\n";
         assert!(page(calls, &lines("a\ncalled from:\n 0: abcdefghi\n 1: b"), 13).is_ok());
