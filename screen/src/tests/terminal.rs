@@ -15,7 +15,7 @@ fn lines_break_at_the_edge_and_a_full_line_is_not_followed_by_an_empty_one() {
 
 #[test]
 fn lines_are_cut_off_at_the_edge_while_wrapping_is_off() {
-    assert_eq!(shown(4, 5, "abcdef\x1b[?7l\nabcdef\nx\x1b[?7h\nabcdef"), ["abcd", "ef", "abcd", "x", "abcd", "ef"]);
+    assert_eq!(shown(4, 6, "abcdef\x1b[?7l\nabcdef\nx\x1b[?7h\nabcdef"), ["abcd", "ef", "abcd", "x", "abcd", "ef"]);
     assert_eq!(shown(4, 5, "\x1b[?8labcdef"), ["abcd", "ef"], "another mode");
 }
 
