@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -31,14 +32,20 @@ pub struct Machine {
 const OVMF_X64: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_CODE.fd"];
 const OVMF_IA32: [&str; 1] = ["/usr/share/OVMF/OVMF32_CODE_4M.secboot.fd"];
 
+/// Where the monitor listens, in the folder of the machine. A socket's path has 107 bytes at most, and the folder may lie deep: so
+/// it is always named from the folder.
+const MONITOR: &str = "monitor.socket";
+
 impl Machine {
-    /// Starts the machine of `row` with `iso` in its drive. Files go to `folder`.
+    /// Starts the machine of `row` with `iso` in its drive. Files go to `folder`, in which QEMU runs.
     pub fn start(row: &Row, iso: &Path, folder: &Path) -> Result<Self, String> {
+        let absolute = |path: &Path| path.canonicalize().map_err(|error| format!("{}: {error}", path.display()));
         fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        let monitor = folder.join("monitor.socket");
-        let _ = fs::remove_file(&monitor);
+        let (folder, iso) = (&absolute(folder)?, &absolute(iso)?);
+        let _ = fs::remove_file(folder.join(MONITOR));
         let program = if row.long_mode { "qemu-system-x86_64" } else { "qemu-system-i386" };
         let mut command = Command::new(program);
+        command.current_dir(folder);
         command.args(["-cpu", row.cpu, "-m", row.memory, "-display", "none", "-no-reboot", "-net", "none"]);
         if row.cpus.0 > 1 {
             command.arg("-smp").arg(row.cpus.0.to_string());
@@ -53,7 +60,7 @@ impl Machine {
         if row.leaves() {
             command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
         }
-        command.arg("-monitor").arg(format!("unix:{},server=on,wait=off", monitor.display()));
+        command.arg("-monitor").arg(format!("unix:{MONITOR},server=on,wait=off"));
         if row.bench {
             command.args(["-icount", "shift=0"]);
         }
@@ -165,7 +172,9 @@ impl Machine {
             Ok(())
         };
         if self.monitor.is_none() {
-            let mut socket = UnixStream::connect(self.folder.join("monitor.socket")).map_err(wrong)?;
+            let folder = fs::File::open(&self.folder).map_err(wrong)?;
+            let path = format!("/proc/self/fd/{}/{MONITOR}", folder.as_raw_fd());
+            let mut socket = UnixStream::connect(path).map_err(wrong)?;
             socket.set_read_timeout(Some(Duration::from_secs(30))).map_err(wrong)?;
             read(&mut socket, &mut answer)?;
             self.monitor = Some(socket);
@@ -217,7 +226,7 @@ impl Drop for Machine {
     fn drop(&mut self) {
         let _ = self.qemu.kill();
         let _ = self.qemu.wait();
-        let _ = fs::remove_file(self.folder.join("monitor.socket"));
+        let _ = fs::remove_file(self.folder.join(MONITOR));
         let _ = fs::remove_file(self.folder.join("page.bin"));
         let _ = fs::remove_file(self.folder.join("vars.fd"));
     }
