@@ -33,16 +33,44 @@ fn usable(machine: &Machine) -> bool {
     contexts.is_some_and(|contexts| (0..patience).any(|_| contexts.beats())) && threads::current().is_some()
 }
 
-/// Starts one that counts rounds until it is to end.
-fn spinner(machine: &mut Machine, at: usize, priority: Priority) -> Result<ThreadId, Failure> {
-    ROUNDS[at].store(0, Ordering::Relaxed);
-    let run = |at: usize| {
-        while !OVER.load(Ordering::Relaxed) {
-            ROUNDS[at].fetch_add(1, Ordering::Relaxed);
-            hint::spin_loop();
-        }
-    };
-    start(machine, Work { name: "test", priority, cpu: HERE, run, argument: at })
+/// The threads of a test, which are ended whatever comes of it.
+struct Started([Option<ThreadId>; MOST]);
+
+impl Started {
+    /// Starts one more.
+    fn add(&mut self, machine: &mut Machine, work: Work) -> Result<ThreadId, Failure> {
+        let id = start(machine, work)?;
+        let free = self.0.iter_mut().find(|slot| slot.is_none()).expect("a test starts few threads");
+        Ok(*free.insert(id))
+    }
+
+    /// Starts one that counts rounds until it is to end.
+    fn spinner(&mut self, machine: &mut Machine, at: usize, priority: Priority) -> Result<ThreadId, Failure> {
+        ROUNDS[at].store(0, Ordering::Relaxed);
+        let run = |at: usize| {
+            while !OVER.load(Ordering::Relaxed) {
+                ROUNDS[at].fetch_add(1, Ordering::Relaxed);
+                hint::spin_loop();
+            }
+        };
+        self.add(machine, Work { name: "test", priority, cpu: HERE, run, argument: at })
+    }
+}
+
+/// Makes a test of threads, and ends those that it has started.
+fn with_threads(
+    machine: &mut Machine,
+    test: impl FnOnce(&mut Machine, &mut Started) -> Result<(), Failure>,
+) -> Verdict {
+    if !usable(machine) {
+        return Ok(Outcome::Skipped(NO_THREADS));
+    }
+    let mut started = Started([None; MOST]);
+    let verdict = test(machine, &mut started);
+    OVER.store(true, Ordering::Relaxed);
+    started.0.into_iter().flatten().for_each(|id| threads::join(machine, id));
+    OVER.store(false, Ordering::Relaxed);
+    verdict.map(|()| Outcome::Passed)
 }
 
 fn start(machine: &mut Machine, work: Work) -> Result<ThreadId, Failure> {
@@ -50,14 +78,6 @@ fn start(machine: &mut Machine, work: Work) -> Result<ThreadId, Failure> {
         Refusal::NoStack(error) => Failure::Refused("a thread's stack", error),
         Refusal::NoThreads | Refusal::TooMany => Failure::Not("a thread can be started"),
     })
-}
-
-/// Ends those that were started, and passes the verdict on.
-fn end(machine: &mut Machine, started: &[ThreadId], verdict: Result<(), Failure>) -> Verdict {
-    OVER.store(true, Ordering::Relaxed);
-    started.iter().for_each(|id| threads::join(machine, *id));
-    OVER.store(false, Ordering::Relaxed);
-    verdict.map(|()| Outcome::Passed)
 }
 
 fn report(id: ThreadId) -> Option<Report> {
@@ -71,36 +91,31 @@ fn used(id: ThreadId) -> u32 {
 /// Three threads that never give their CPU up have equal shares of it.
 pub fn turns(machine: &mut Machine) -> Verdict {
     const TICKS: u32 = 15 * SLICE;
-    if !usable(machine) {
-        return Ok(Outcome::Skipped(NO_THREADS));
-    }
-    let mut started = [None; 3];
-    for (at, slot) in started.iter_mut().enumerate() {
-        *slot = Some(spinner(machine, at, Priority::Normal)?);
-    }
-    let started = started.map(|id| id.expect("started above"));
-    threads::sleep_until(threads::now().wrapping_add(TICKS));
-    let shares = started.map(used);
-    let fair = shares.iter().all(|share| (TICKS / 3).abs_diff(*share) <= SLICE + 2);
-    let all_ran = (0..3).all(|at| ROUNDS[at].load(Ordering::Relaxed) > 0);
-    end(machine, &started, expect(fair && all_ran, "equal threads have equal shares of a CPU, to a slice"))
+    with_threads(machine, |machine, started| {
+        let first = started.spinner(machine, 0, Priority::Normal)?;
+        let second = started.spinner(machine, 1, Priority::Normal)?;
+        let third = started.spinner(machine, 2, Priority::Normal)?;
+        threads::sleep_until(threads::now().wrapping_add(TICKS));
+        let shares = [first, second, third].map(used);
+        let fair = shares.iter().all(|share| (TICKS / 3).abs_diff(*share) <= SLICE + 2);
+        let all_ran = (0..3).all(|at| ROUNDS[at].load(Ordering::Relaxed) > 0);
+        expect(fair && all_ran, "equal threads have equal shares of a CPU, to a slice")
+    })
 }
 
 /// A less important thread does not run while a more important one does, until it has waited for too long.
 pub fn priorities(machine: &mut Machine) -> Verdict {
-    if !usable(machine) {
-        return Ok(Outcome::Skipped(NO_THREADS));
-    }
-    let low = spinner(machine, 0, Priority::Low)?;
-    let normal = spinner(machine, 1, Priority::Normal)?;
-    let before = used(low);
-    threads::sleep_until(threads::now().wrapping_add(PATIENCE / 2));
-    let passed_over = used(low) == before && used(normal) >= PATIENCE / 2 - 2;
-    threads::sleep_until(threads::now().wrapping_add(PATIENCE));
-    let not_starved = used(low) > before;
-    let verdict = expect(passed_over, "a less important thread waits for a more important one")
-        .and_then(|()| expect(not_starved, "a thread that has waited for too long has its turn"));
-    end(machine, &[low, normal], verdict)
+    with_threads(machine, |machine, started| {
+        let low = started.spinner(machine, 0, Priority::Low)?;
+        let normal = started.spinner(machine, 1, Priority::Normal)?;
+        let before = used(low);
+        threads::sleep_until(threads::now().wrapping_add(PATIENCE / 2));
+        let passed_over = used(low) == before && used(normal) >= PATIENCE / 2 - 2;
+        threads::sleep_until(threads::now().wrapping_add(PATIENCE));
+        let not_starved = used(low) > before;
+        expect(passed_over, "a less important thread waits for a more important one")?;
+        expect(not_starved, "a thread that has waited for too long has its turn")
+    })
 }
 
 /// On an emulator whose host is busy several ticks come at once, before the thread that the first has woken reads the clock.
@@ -108,21 +123,19 @@ const LATE: u32 = 10;
 
 /// Whoever sleeps goes on at his tick, whatever else runs.
 pub fn sleep(machine: &mut Machine) -> Verdict {
-    if !usable(machine) {
-        return Ok(Outcome::Skipped(NO_THREADS));
-    }
-    let busy = spinner(machine, 0, Priority::Normal)?;
-    let (mut early, mut late) = (false, false);
-    for ticks in [1, 2, 5, 20] {
-        let before = threads::now();
-        threads::sleep_until(before.wrapping_add(ticks));
-        let slept = threads::now().wrapping_sub(before);
-        early |= slept < ticks;
-        late |= slept > ticks + LATE;
-    }
-    let verdict =
-        expect(!early, "who sleeps for so many ticks does not go on before").and(expect(!late, "nor much later"));
-    end(machine, &[busy], verdict)
+    with_threads(machine, |machine, started| {
+        started.spinner(machine, 0, Priority::Normal)?;
+        let (mut early, mut late) = (false, false);
+        for ticks in [1, 2, 5, 20] {
+            let before = threads::now();
+            threads::sleep_until(before.wrapping_add(ticks));
+            let slept = threads::now().wrapping_sub(before);
+            early |= slept < ticks;
+            late |= slept > ticks + LATE;
+        }
+        expect(!early, "who sleeps for so many ticks does not go on before")?;
+        expect(!late, "nor much later")
+    })
 }
 
 /// Who waits for a thread's end goes on when it has ended, and a thread that has ended before is not waited for.
@@ -192,37 +205,32 @@ pub fn wakes(machine: &mut Machine) -> Verdict {
 
 /// A thread that never gives its CPU up loses it all the same, and one that holds a lock keeps it until it gives the lock back.
 pub fn preemption(machine: &mut Machine) -> Verdict {
-    if !usable(machine) {
-        return Ok(Outcome::Skipped(NO_THREADS));
-    }
-    // As important as the thread that runs the tests.
-    let other = spinner(machine, 0, Priority::High)?;
-    let rounds = || ROUNDS[0].load(Ordering::Relaxed);
-    let stay = lock::stay();
-    let (held, since) = (rounds(), threads::now());
-    while threads::now().wrapping_sub(since) < 3 * SLICE {
-        hint::spin_loop();
-    }
-    let kept = rounds() == held;
-    drop(stay);
-    // That it was put off for was followed up at once.
-    let followed_up = rounds() != held;
-    let (before, since) = (rounds(), threads::now());
-    while rounds() == before && threads::now().wrapping_sub(since) < 4 * SLICE {
-        hint::spin_loop();
-    }
-    let verdict = expect(kept, "a thread that must stay on its CPU is not preempted")
-        .and_then(|()| expect(followed_up, "a switch that was put off is made when the last lock is given back"))
-        .and_then(|()| expect(rounds() != before, "a thread that does not give its CPU up is preempted"));
-    end(machine, &[other], verdict)
+    with_threads(machine, |machine, started| {
+        // As important as the thread that runs the tests.
+        started.spinner(machine, 0, Priority::High)?;
+        let rounds = || ROUNDS[0].load(Ordering::Relaxed);
+        let stay = lock::stay();
+        let (held, since) = (rounds(), threads::now());
+        while threads::now().wrapping_sub(since) < 3 * SLICE {
+            hint::spin_loop();
+        }
+        let kept = rounds() == held;
+        drop(stay);
+        // That it was put off for was followed up at once.
+        let followed_up = rounds() != held;
+        let (before, since) = (rounds(), threads::now());
+        while rounds() == before && threads::now().wrapping_sub(since) < 4 * SLICE {
+            hint::spin_loop();
+        }
+        expect(kept, "a thread that must stay on its CPU is not preempted")?;
+        expect(followed_up, "a switch that was put off is made when the last lock is given back")?;
+        expect(rounds() != before, "a thread that does not give its CPU up is preempted")
+    })
 }
 
 /// All registers and the flags are what they were when a thread has its CPU again.
 pub fn registers(machine: &mut Machine) -> Verdict {
     const TICKS: u32 = 12 * SLICE;
-    if !usable(machine) {
-        return Ok(Outcome::Skipped(NO_THREADS));
-    }
     static PLATFORM: spin::Once<&'static dyn crate::Platform> = spin::Once::new();
     PLATFORM.call_once(|| machine.platform);
     // What was lost, of both.
@@ -233,16 +241,16 @@ pub fn registers(machine: &mut Machine) -> Verdict {
             ROUNDS[0].fetch_add(contexts.hold(seed) as u32, Ordering::Relaxed);
         }
     };
-    let mut work = Work { name: "test", priority: Priority::Normal, cpu: HERE, run, argument: 0x1234_5678 };
-    let first = start(machine, work)?;
-    work.argument = 0x6543_2100;
-    let second = start(machine, work)?;
-    threads::sleep_until(threads::now().wrapping_add(TICKS));
-    let both_ran = [first, second].iter().all(|id| used(*id) >= TICKS / 2 - SLICE - 2);
-    let ended = end(machine, &[first, second], expect(both_ran, "two threads that hold registers took turns"));
-    ended?;
+    let outcome = with_threads(machine, |machine, started| {
+        let work = |argument| Work { name: "test", priority: Priority::Normal, cpu: HERE, run, argument };
+        let first = started.add(machine, work(0x1234_5678))?;
+        let second = started.add(machine, work(0x6543_2100))?;
+        threads::sleep_until(threads::now().wrapping_add(TICKS));
+        let both_ran = [first, second].iter().all(|id| used(*id) >= TICKS / 2 - SLICE - 2);
+        expect(both_ran, "two threads that hold registers took turns")
+    })?;
     expect(ROUNDS[0].load(Ordering::Relaxed) == 0, "every register and the flags survive the loss of the CPU")?;
-    Ok(Outcome::Passed)
+    Ok(outcome)
 }
 
 /// A stack that was given back is used again, and as many frames are free as before.
