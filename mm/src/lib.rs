@@ -92,7 +92,7 @@ pub use routines::FAMILY;
 pub use routines::amd64;
 #[cfg(any(target_arch = "x86", not(target_os = "none")))]
 pub use routines::i686;
-pub use routines::{Holes, ListRequest, MapRequest, Mapping, PagingRoutines, Report, Seen, Step};
+pub use routines::{Holes, ListRequest, MapRequest, Mapping, PagingRoutines, ProtectRequest, Report, Seen, Step};
 pub use select::{Family, Options, Paging, Reason, Selection, Xpa, select};
 pub use shares::ShareError;
 pub use stale::{Mmu, Stale};

@@ -3,7 +3,7 @@
 use crate::routines::{Report, Step};
 use crate::{
     Access, Controls, Frame, Holes, Level, ListRequest, MapError, MapRequest, Mapping, Memory, PageFlags, PageRange,
-    Paging, PhysAddr, RawEntry, Refusal, Seen, Stale, VirtAddr,
+    Paging, PhysAddr, ProtectRequest, RawEntry, Refusal, Seen, Stale, VirtAddr,
 };
 
 /// One tree of page tables. It owns its tables; what its leaves map belongs to whoever mapped it.
@@ -73,7 +73,7 @@ impl PageMap {
     /// # Errors
     /// As [`unmap`](Self::unmap).
     pub fn protect(&mut self, memory: &mut Memory, range: PageRange, flags: PageFlags) -> Result<Stale, MapError> {
-        (self.paging.routines.protect)(memory, self.root, &self.paging.limits, range, flags)
+        (self.paging.routines.protect)(memory, self.root, &self.paging.limits, &ProtectRequest { range, flags })
     }
 
     /// Splits large pages until none crosses an end of the range.

@@ -28,6 +28,15 @@ pub struct ListRequest<'a> {
     pub flags: PageFlags,
 }
 
+/// What to change where.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ProtectRequest {
+    /// The pages.
+    pub range: PageRange,
+    /// What their mappings permit from now on.
+    pub flags: PageFlags,
+}
+
 /// A leaf as [`query`](PagingRoutines::query) finds it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Mapping {
@@ -117,7 +126,7 @@ pub struct PagingRoutines {
     pub unmap: fn(&mut Memory, Frame, PageRange, Holes, Report) -> Result<Stale, MapError>,
 
     /// Changes what a range permits. Every page must be mapped; a large page that lies partly outside is split.
-    pub protect: fn(&mut Memory, Frame, &Limits, PageRange, PageFlags) -> Result<Stale, MapError>,
+    pub protect: fn(&mut Memory, Frame, &Limits, &ProtectRequest) -> Result<Stale, MapError>,
 
     /// Splits large pages so that none crosses either end of the range. What is mapped stays as it was.
     pub split: fn(&mut Memory, Frame, PageRange) -> Result<Stale, MapError>,

@@ -6,7 +6,7 @@ use std::mem::ManuallyDrop;
 
 use mm::{
     Cursor, Features, Format, Frame, FrameRun, Frames, Holes, Limits, ListRequest, MapError, MapRequest, Memory,
-    PageFlags, PageMap, PageRange, Paging, PagingRoutines, PhysAddr, Rights, Stale, VirtAddr, Window,
+    PageFlags, PageMap, PageRange, Paging, PagingRoutines, PhysAddr, ProtectRequest, Rights, Stale, VirtAddr, Window,
 };
 
 use super::{AMD64, PageTables, Shape, Steps, i686};
@@ -167,8 +167,8 @@ impl<F: Format, const TABLE: bool> PageTables for Tree<F, TABLE> {
     #[inline(always)]
     fn protect(&mut self, va: u64) {
         self.call(va, |tree, va| {
-            let (limits, range) = (&tree.limits, range(va, 1));
-            let stale = done((tree.routines().protect)(&mut tree.memory, tree.root, limits, range, READ_ONLY));
+            let request = ProtectRequest { range: range(va, 1), flags: READ_ONLY };
+            let stale = done((tree.routines().protect)(&mut tree.memory, tree.root, &tree.limits, &request));
             tree.forget(stale);
         });
     }
@@ -227,8 +227,8 @@ impl<F: Format, const TABLE: bool> PageTables for Tree<F, TABLE> {
 
     #[inline(never)]
     fn protect_range(&mut self, va: u64, pages: usize) {
-        let (limits, range) = (&self.limits, range(va, pages));
-        let stale = done((self.routines().protect)(&mut self.memory, self.root, limits, range, READ_ONLY));
+        let request = ProtectRequest { range: range(va, pages), flags: READ_ONLY };
+        let stale = done((self.routines().protect)(&mut self.memory, self.root, &self.limits, &request));
         self.forget(stale);
     }
 

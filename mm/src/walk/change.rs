@@ -6,22 +6,21 @@ use super::unmap::all_mapped;
 use super::{By, One, Pages, Table};
 use crate::chain::Chain;
 use crate::format::bit;
-use crate::{Format, Frame, Level, Limits, MapError, Memory, PAGE_SHIFT, PageFlags, PageRange, Pte, Stale};
+use crate::{Format, Frame, Level, Limits, MapError, Memory, PAGE_SHIFT, PageFlags, ProtectRequest, Pte, Stale};
 
 pub(crate) fn protect<F: Format>(
     memory: &mut Memory,
     root: Frame,
     limits: &Limits,
-    range: PageRange,
-    flags: PageFlags,
+    request: &ProtectRequest,
 ) -> Result<Stale, MapError> {
-    if range.pages == 1
-        && let Some(entry) = memory.hints.leaf::<F>(root, range.start.0, false)
-        && let Some(stale) = protect_entry::<F>(entry, limits, range, flags, 1)
+    if request.range.pages == 1
+        && let Some(entry) = memory.hints.leaf::<F>(root, request.range.start.0, false)
+        && let Some(stale) = protect_entry::<F>(entry, limits, request, 1)
     {
         return Ok(stale);
     }
-    protect_elsewhere::<F>(memory, root, limits, range, flags)
+    protect_elsewhere::<F>(memory, root, limits, request)
 }
 
 /// The same where the table is another than the last time.
@@ -30,16 +29,15 @@ fn protect_elsewhere<F: Format>(
     memory: &mut Memory,
     root: Frame,
     limits: &Limits,
-    range: PageRange,
-    flags: PageFlags,
+    request: &ProtectRequest,
 ) -> Result<Stale, MapError> {
-    if let Some(one) = One::of::<F>(range, 1)
+    if let Some(one) = One::of::<F>(request.range, 1)
         && let Some(entry) = one.entry::<F>(memory, root, By::Hint, false)
-        && let Some(stale) = protect_entry::<F>(entry, limits, range, flags, 1)
+        && let Some(stale) = protect_entry::<F>(entry, limits, request, 1)
     {
         return Ok(stale);
     }
-    protect_from_root::<F>(memory, root, limits, range, flags)
+    protect_from_root::<F>(memory, root, limits, request)
 }
 
 /// The same where no hint helps, and whatever else there is.
@@ -48,22 +46,21 @@ fn protect_from_root<F: Format>(
     memory: &mut Memory,
     root: Frame,
     limits: &Limits,
-    range: PageRange,
-    flags: PageFlags,
+    request: &ProtectRequest,
 ) -> Result<Stale, MapError> {
-    if let Some(one) = One::of::<F>(range, 1)
+    if let Some(one) = One::of::<F>(request.range, 1)
         && let Some(entry) = one.entry::<F>(memory, root, By::Walk, false)
-        && let Some(stale) = protect_entry::<F>(entry, limits, range, flags, 1)
+        && let Some(stale) = protect_entry::<F>(entry, limits, request, 1)
     {
         return Ok(stale);
     }
-    if let Some(one) = One::of::<F>(range, 2)
+    if let Some(one) = One::of::<F>(request.range, 2)
         && let Some(entry) = one.entry::<F>(memory, root, By::Walk, false)
-        && let Some(stale) = protect_entry::<F>(entry, limits, range, flags, 2)
+        && let Some(stale) = protect_entry::<F>(entry, limits, request, 2)
     {
         return Ok(stale);
     }
-    protect_range::<F>(memory, root, limits, range, flags)
+    protect_range::<F>(memory, root, limits, request)
 }
 
 /// Changes the page that an entry at `level` maps if it is one; else nothing has happened.
@@ -71,16 +68,15 @@ fn protect_from_root<F: Format>(
 fn protect_entry<F: Format>(
     (table, index): (Table<F>, usize),
     limits: &Limits,
-    range: PageRange,
-    flags: PageFlags,
+    request: &ProtectRequest,
     level: Level,
 ) -> Option<Stale> {
     let raw = table.raw(index);
     if !F::is_present_leaf(raw, level) {
         return None;
     }
-    table.store(index, kept::<F>(raw, level) | user_bits::<F>(limits, flags, level)?);
-    Some(Stale::of_one::<F>(range, level, raw & bit::GLOBAL != 0))
+    table.store(index, kept::<F>(raw, level) | user_bits::<F>(limits, request.flags, level)?);
+    Some(Stale::of_one::<F>(request.range, level, raw & bit::GLOBAL != 0))
 }
 
 /// What stays of a leaf when its flags change: where it leads, and what the CPU has noted of its use.
@@ -95,9 +91,9 @@ fn protect_range<F: Format>(
     memory: &mut Memory,
     root: Frame,
     limits: &Limits,
-    range: PageRange,
-    flags: PageFlags,
+    request: &ProtectRequest,
 ) -> Result<Stale, MapError> {
+    let ProtectRequest { range, flags } = *request;
     F::INFO.check(range)?;
     let pages = Pages::of::<F>(range);
     let root = Table::<F>::root(&memory.window, root);

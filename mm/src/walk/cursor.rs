@@ -6,7 +6,7 @@ use super::read::leaf;
 use super::{Table, map, protect, query, unmap};
 use crate::format::bit;
 use crate::{Format, Frame, Holes, Limits, MapError, MapRequest, Mapping, Memory, PAGE_SHIFT, PageFlags, PageRange};
-use crate::{Pte, Stale};
+use crate::{ProtectRequest, Pte, Stale};
 
 /// A page, and the table of level 1 that has its entry, if there is one.
 ///
@@ -117,7 +117,8 @@ fn protect_here<F: Format>(
     stale: &mut Stale,
 ) -> Result<(), MapError> {
     let Some((table, index)) = place.entry::<F>(memory) else {
-        let token = protect::<F>(memory, place.root, limits, place.range::<F>(), flags)?;
+        let request = ProtectRequest { range: place.range::<F>(), flags };
+        let token = protect::<F>(memory, place.root, limits, &request)?;
         stale.join(token);
         return Ok(());
     };

@@ -25,7 +25,7 @@ const DIRECTORIES: usize = 8;
 pub(crate) struct Hints {
     root: Cell<Frame>,
     leaf: Cell<Hint>,
-    /// As `pages` of the leaf table, but 0 too if the entry that names it says that it is full: before one of its pages is
+    /// As `entries` of the leaf table, but 0 too if the entry that names it says that it is full: before one of its pages is
     /// unmapped, that entry has to be changed.
     clearable: Cell<u64>,
     directories: [Cell<Hint>; DIRECTORIES],
@@ -39,8 +39,8 @@ struct Hint {
     /// The first address that it maps.
     base: u64,
     table: *mut u8,
-    /// How many 4 KiB pages it maps: 0 if there is no hint.
-    pages: u64,
+    /// How many entries it has: 0 if there is no hint.
+    entries: u64,
 }
 
 // SAFETY: nothing in it is bound to a thread: it says where memory lies, and whoever goes there does so by way of the
@@ -48,14 +48,14 @@ struct Hint {
 unsafe impl Send for Hint {}
 
 impl Hint {
-    const NONE: Self = Self { base: 0, table: core::ptr::null_mut(), pages: 0 };
+    const NONE: Self = Self { base: 0, table: core::ptr::null_mut(), entries: 0 };
 
-    /// The number of the page that begins at `va`, counted from the first of `pages` pages behind `base`. `None` if it is
-    /// none of them, or if no page begins there.
+    /// The number of the page of `1 << shift` bytes that begins at `va`, counted from the first of `pages` such behind `base`.
+    /// `None` if it is none of them, or if no page begins there.
     #[inline(always)]
-    fn page(&self, va: u64, pages: u64) -> Option<usize> {
+    fn page(&self, va: u64, shift: u32, pages: u64) -> Option<usize> {
         // Bits below the page number become the highest ones, so that one comparison looks at all.
-        let page = va.wrapping_sub(self.base).rotate_right(PAGE_SHIFT);
+        let page = va.wrapping_sub(self.base).rotate_right(shift);
         (page < pages).then_some(page as usize)
     }
 }
@@ -85,7 +85,7 @@ impl Hints {
     #[inline(always)]
     pub(super) fn leaf<F: Format>(&self, root: Frame, va: u64, clear: bool) -> Option<(Table<F>, usize)> {
         let leaf = self.leaf.get();
-        let index = leaf.page(va, if clear { self.clearable.get() } else { leaf.pages })?;
+        let index = leaf.page(va, PAGE_SHIFT, if clear { self.clearable.get() } else { leaf.entries })?;
         (root.0 == self.root.get().0).then(|| (Table { entries: leaf.table.cast(), level: 1 }, index))
     }
 
@@ -94,16 +94,25 @@ impl Hints {
     #[inline(always)]
     pub(super) fn directory<F: Format>(&self, root: Frame, va: u64) -> Option<(Table<F>, usize)> {
         let hint = self.directories[place::<F>(va)].get();
-        let page = hint.page(va, hint.pages)?;
+        let page = hint.page(va, PAGE_SHIFT, hint.entries * F::INFO.pages(2))?;
         (root.0 == self.root.get().0).then(|| (Table { entries: hint.table.cast(), level: 2 }, page))
     }
 
-    /// The same for the table of level 3 that the last walk for a page of 1 GiB came to.
+    /// The same table, and the index of the entry for the large page that begins at `va`.
+    #[inline(always)]
+    pub(super) fn large<F: Format>(&self, root: Frame, va: u64) -> Option<(Table<F>, usize)> {
+        let hint = self.directories[place::<F>(va)].get();
+        let index = hint.page(va, F::INFO.shift(2), hint.entries)?;
+        (root.0 == self.root.get().0).then(|| (Table { entries: hint.table.cast(), level: 2 }, index))
+    }
+
+    /// The table of level 3 that the last walk for a page of 1 GiB came to, and the index of the entry for the one that
+    /// begins at `va`.
     #[inline(always)]
     pub(super) fn top<F: Format>(&self, root: Frame, va: u64) -> Option<(Table<F>, usize)> {
         let hint = self.top.get();
-        let page = hint.page(va, hint.pages)?;
-        (root.0 == self.root.get().0).then(|| (Table { entries: hint.table.cast(), level: 3 }, page))
+        let index = hint.page(va, F::INFO.shift(3), hint.entries)?;
+        (root.0 == self.root.get().0).then(|| (Table { entries: hint.table.cast(), level: 3 }, index))
     }
 
     /// Notes that `table` is the one of level 1 on the way to `va` in the user half. `full` is what the entry that names it
@@ -115,7 +124,7 @@ impl Hints {
         }
         let leaf = hint(va, table);
         self.leaf.set(leaf);
-        self.clearable.set(if full { 0 } else { leaf.pages });
+        self.clearable.set(if full { 0 } else { leaf.entries });
     }
 
     /// Notes that `table` is the one of level 2 on the way to `va` in the user half.
@@ -142,8 +151,8 @@ impl Hints {
 
 #[inline(always)]
 fn hint<F: Format>(va: u64, table: Table<F>) -> Hint {
-    let pages = F::INFO.pages(table.level + 1);
-    Hint { base: va & !((pages << PAGE_SHIFT) - 1), table: table.entries.cast(), pages }
+    let bytes = F::INFO.pages(table.level + 1) << PAGE_SHIFT;
+    Hint { base: va & !(bytes - 1), table: table.entries.cast(), entries: F::INFO.entries(table.level) as u64 }
 }
 
 #[inline(always)]

@@ -42,6 +42,9 @@ impl One {
         if self.level == 3 {
             return self.top_entry(memory, root, by);
         }
+        if self.level == 2 && by == By::Hint {
+            return memory.hints.large(root, self.va);
+        }
         let (directory, page) = match by {
             By::Hint if F::INFO.levels > 2 => memory.hints.directory(root, self.va)?,
             By::Hint => return None,
@@ -84,9 +87,7 @@ impl One {
     #[inline(always)]
     fn top_entry<F: Format>(self, memory: &Memory, root: Frame, by: By) -> Option<(Table<F>, usize)> {
         if by == By::Hint {
-            let (table, page) = memory.hints.top::<F>(root, self.va)?;
-            let pages = F::INFO.pages(3) as usize;
-            return (page % pages == 0).then_some((table, page / pages));
+            return memory.hints.top(root, self.va);
         }
         let table = down(&memory.window, root, self.in_user::<F>()?, 3)?;
         memory.hints.note_top(root, self.va, table);
