@@ -9,6 +9,7 @@
 //! ready; each wait ends after some 50 milliseconds.
 
 use keys::{Bytes, Layout, Translator};
+use sched::{Class, lock};
 use spin::Mutex;
 use x86::io::{inb, outb};
 
@@ -139,7 +140,10 @@ pub(crate) fn interrupt() {
 }
 
 fn with<R>(work: impl FnOnce(&mut Keyboard) -> R) -> R {
-    interrupts::without(|| work(&mut KEYBOARD.lock()))
+    interrupts::without(|| {
+        let _mark = lock::mark(Class::Keyboard);
+        work(&mut KEYBOARD.lock())
+    })
 }
 
 impl Keyboard {

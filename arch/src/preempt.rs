@@ -7,6 +7,7 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use sched::lock;
+use sched::order::Held;
 use spin::Once;
 
 use crate::{interrupts, percpu};
@@ -24,12 +25,20 @@ pub struct Hooks {
 
 static HOOKS: Once<Hooks> = Once::new();
 
-/// Each written by its CPU alone, with interrupts off.
-static COUNTS: [AtomicU32; percpu::MAX] = [const { AtomicU32::new(0) }; percpu::MAX];
+/// What a CPU counts, in a cache line of its own: each is written by its CPU alone, with interrupts off.
+#[repr(align(64))]
+struct Counts {
+    stay: AtomicU32,
+    /// The classes of the locks among the reasons, and of those that are taken with interrupts off.
+    classes: Held,
+}
+
+static COUNTS: [Counts; percpu::MAX] =
+    [const { Counts { stay: AtomicU32::new(0), classes: Held::none() } }; percpu::MAX];
 
 /// Has locks keep their CPU from here on.
 pub fn prepare() {
-    lock::install(lock::Hooks { cpu: percpu::index, raise, lower, held });
+    lock::install(lock::Hooks { cpu: percpu::index, raise, lower, held, classes });
 }
 
 /// Has `hooks` told from here on.
@@ -39,7 +48,7 @@ pub fn install(hooks: Hooks) {
 
 fn raise() {
     interrupts::without(|| {
-        let count = &COUNTS[percpu::index()];
+        let count = &COUNTS[percpu::index()].stay;
         count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     });
 }
@@ -47,7 +56,7 @@ fn raise() {
 fn lower() {
     let on = interrupts::enabled();
     interrupts::without(|| {
-        let count = &COUNTS[percpu::index()];
+        let count = &COUNTS[percpu::index()].stay;
         count.store(count.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
         // Where they were off somebody relies on staying; an interrupt handler leaves on its way out.
         if on {
@@ -58,12 +67,17 @@ fn lower() {
 
 /// How many reasons there are to stay.
 fn held() -> usize {
-    interrupts::without(|| COUNTS[percpu::index()].load(Ordering::Relaxed) as usize)
+    interrupts::without(|| COUNTS[percpu::index()].stay.load(Ordering::Relaxed) as usize)
+}
+
+/// Which locks are held here. To be asked where this CPU cannot be left.
+fn classes() -> &'static Held {
+    &COUNTS[percpu::index()].classes
 }
 
 /// Leaves this CPU if that is due and allowed. With interrupts off.
 pub(crate) fn leave() {
-    if COUNTS[percpu::index()].load(Ordering::Relaxed) == 0
+    if COUNTS[percpu::index()].stay.load(Ordering::Relaxed) == 0
         && let Some(hooks) = HOOKS.get()
     {
         (hooks.leave)();

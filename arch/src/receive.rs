@@ -9,6 +9,7 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use sched::{Class, lock};
 use spin::Mutex;
 use x86::io::{inb, outb};
 
@@ -108,7 +109,10 @@ pub(crate) fn interrupt() {
 }
 
 fn with<R>(work: impl FnOnce(&mut Receiver) -> R) -> R {
-    interrupts::without(|| work(&mut RECEIVER.lock()))
+    interrupts::without(|| {
+        let _mark = lock::mark(Class::Receiver);
+        work(&mut RECEIVER.lock())
+    })
 }
 
 impl Receiver {

@@ -3,8 +3,8 @@
 //! What is on it is kept by the crate [`screen`](::screen), which also decides what has to be drawn. Here are the memory
 //! that it draws to and the lock around it.
 
-use sched::Lock;
 use sched::lock::Guard;
+use sched::{Class, Lock};
 use screen::{Cell, Display, Geometry, Letters, Pixels, Screen, Surface, Unusable};
 use x86::io::outb;
 
@@ -17,7 +17,7 @@ pub const TEXT_BYTES: u64 = 32 << 10;
 /// The CRT controller's index port; its data port is the next.
 const CRTC: u16 = 0x3D4;
 
-static SCREEN: Lock<Screen<Glass>> = Lock::new(Screen::new());
+static SCREEN: Lock<Screen<Glass>> = Lock::new(Class::Screen, Screen::new());
 
 /// What the screen is made of.
 #[allow(clippy::large_enum_variant, reason = "there is one, and a panic must not need a heap")]

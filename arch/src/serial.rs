@@ -4,8 +4,8 @@
 //! stuck, or a port with something else behind it, never does; so while the port is set up, what lies below the
 //! driver counts, and says "ready" itself when its patience is over. The loopback test then finds out.
 
-use sched::Lock;
 use sched::lock::Guard;
+use sched::{Class, Lock};
 use uart_16550::backend::Backend;
 use uart_16550::spec::registers::FifoTriggerLevel;
 use uart_16550::{BaudRate, Config, Uart16550};
@@ -65,7 +65,7 @@ struct Port {
     stuck: bool,
 }
 
-static PORT: Lock<Option<Port>> = Lock::new(None);
+static PORT: Lock<Option<Port>> = Lock::new(Class::Com1, None);
 
 /// Sets COM1 up and tells whether there is one: it keeps what is written to its scratch register, and in loopback
 /// it receives what it sends. Until then, and if there is none, the other functions do nothing.

@@ -7,12 +7,12 @@ use core::ptr::{NonNull, null_mut};
 
 use heap::{Heap, Source};
 use mm::OwnedFrames;
-use sched::Lock;
+use sched::{Class, Lock};
 
 use crate::memory;
 
 #[global_allocator]
-static HEAP: Locked = Locked(Lock::new(Heap::new(Window)));
+static HEAP: Locked = Locked(Lock::new(Class::Heap, Heap::new(Window)));
 
 /// Bytes in use, and bytes the heap has.
 pub fn usage() -> (usize, usize) {

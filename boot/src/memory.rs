@@ -4,7 +4,7 @@ use core::fmt;
 
 use mm::frames::Boundary;
 use mm::{Frame, FrameError, FrameRun, Frames, Kind, Layout, Memory, MemoryMap, PAGE_SIZE, PhysAddr, Region, Window};
-use sched::Lock;
+use sched::{Class, Lock};
 use spin::{Mutex, MutexGuard, Once};
 
 /// Strata asks for 16 MiB. Of so much, firmware and the holes below 1 MiB take their share, so this counts as 16.
@@ -113,5 +113,5 @@ pub fn installed() -> Option<&'static Lock<Memory>> {
 
 /// Hands the memory over for the rest of the kernel's life.
 pub fn install(memory: Memory) -> &'static Lock<Memory> {
-    MEMORY.call_once(|| Lock::new(memory))
+    MEMORY.call_once(|| Lock::new(Class::Memory, memory))
 }

@@ -14,6 +14,7 @@ use arch::{cpus, interrupts, mode, percpu, power, screen, serial};
 
 use kernel::threads;
 use mm::{PAGE_SIZE, PagingRoutines, Stack, VirtAddr};
+use sched::order;
 
 use crate::{backtrace, early, identity, image, memory, symbols};
 
@@ -50,6 +51,7 @@ fn report(message: fmt::Arguments, location: Option<&core::panic::Location>, fra
     interrupts::disable();
     // One report, however many CPUs have something to tell: it does not return on the others.
     let running = cpus::stop::others_stop();
+    order::ignore();
     let out = &mut Consoles;
     // SAFETY: interrupts are off, the other CPUs stopped and this function does not return, so whoever held a console is not
     // coming back.

@@ -34,6 +34,8 @@
 
 #[cfg(not(loom))]
 pub mod lock;
+#[cfg(not(loom))]
+pub mod order;
 mod queue;
 mod report;
 mod scheduler;
@@ -43,6 +45,8 @@ mod thread;
 
 #[cfg(not(loom))]
 pub use lock::Lock;
+#[cfg(not(loom))]
+pub use order::Class;
 pub use report::{Report, State};
 pub use scheduler::{Blocked, Scheduler, Switch};
 pub use thread::{Priority, ThreadId};

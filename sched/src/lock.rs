@@ -5,13 +5,15 @@
 //! while the count is 0; what was put off meanwhile happens when the last of them is given back.
 //!
 //! Such a lock is for threads. What an interrupt handler takes too is locked with interrupts off instead, and needs no count: then
-//! nothing can come in between.
+//! nothing can come in between. The [order](crate::order) is one for all of them: [`mark`] tells of those.
 
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use spin::{Mutex, MutexGuard, Once};
+
+use crate::order::{Class, Held};
 
 /// What a lock needs to know of the CPU that it is used on.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +26,8 @@ pub struct Hooks {
     pub lower: fn(),
     /// How many are held here.
     pub held: fn() -> usize,
+    /// Which are.
+    pub classes: fn() -> &'static Held,
 }
 
 static HOOKS: Once<Hooks> = Once::new();
@@ -36,6 +40,46 @@ pub fn install(hooks: Hooks) {
 /// How many locks are held on this CPU, and how often it was said with [`stay`] that it must not be left.
 pub fn held() -> usize {
     HOOKS.get().map_or(0, |hooks| (hooks.held)())
+}
+
+/// Notes that a lock of `class` is taken with interrupts off, until the result is dropped.
+///
+/// # Panics
+/// If it must not be waited for behind a lock that this CPU holds.
+#[inline]
+#[must_use = "the lock counts as given back when this is dropped"]
+pub fn mark(class: Class) -> Mark {
+    let held = HOOKS.get().map(|hooks| (hooks.classes)());
+    if let Some(held) = held {
+        held.check(class);
+        held.add(class);
+    }
+    Mark { held, class }
+}
+
+/// Says that a lock is held here.
+#[derive(Debug)]
+pub struct Mark {
+    held: Option<&'static Held>,
+    class: Class,
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        if let Some(held) = self.held {
+            held.remove(self.class);
+        }
+    }
+}
+
+/// Says that translations are about to be flushed on all CPUs, which may have to answer first what they wait for.
+///
+/// # Panics
+/// If this CPU holds a lock that must not be held then.
+pub fn flushing() {
+    if let Some(hooks) = HOOKS.get() {
+        (hooks.classes)().check_flush();
+    }
 }
 
 /// Does not let this CPU leave the present thread until the guard is dropped.
@@ -64,6 +108,7 @@ const NOBODY: usize = 0;
 
 /// A value that one thread at a time may use, and keeps its CPU meanwhile.
 pub struct Lock<T> {
+    class: Class,
     value: Mutex<T>,
     /// The CPU that has it, and one.
     owner: AtomicUsize,
@@ -73,31 +118,35 @@ pub struct Lock<T> {
 pub struct Guard<'a, T> {
     owner: &'a AtomicUsize,
     // Dropped in this order: first the lock, then the right to the CPU.
+    _mark: Mark,
     value: MutexGuard<'a, T>,
     _stay: Stay,
 }
 
 impl<T> Lock<T> {
-    /// A lock around `value`.
-    pub const fn new(value: T) -> Self {
-        Self { value: Mutex::new(value), owner: AtomicUsize::new(NOBODY) }
+    /// A lock around `value`, with its place in the order.
+    pub const fn new(class: Class, value: T) -> Self {
+        Self { class, value: Mutex::new(value), owner: AtomicUsize::new(NOBODY) }
     }
 
     /// Waits for the value.
     ///
     /// # Panics
-    /// If this CPU has it already: nobody would ever give it back.
+    /// If this CPU has it already: nobody would ever give it back. And if it has one behind which this must not be waited for.
     pub fn lock(&self) -> Guard<'_, T> {
         self.lock_unless_held_here().expect("a lock that this CPU does not hold yet")
     }
 
-    /// The value, unless somebody has it.
+    /// The value, unless somebody has it. Whoever does not wait may ask in any order.
     pub fn try_lock(&self) -> Option<Guard<'_, T>> {
         let stay = stay();
         Some(self.guard(self.value.try_lock()?, stay))
     }
 
     /// Waits for the value unless this CPU has it, which is then not in a state to be used, or who has it will not go on.
+    ///
+    /// # Panics
+    /// If this CPU has a lock behind which this must not be waited for.
     pub fn lock_unless_held_here(&self) -> Option<Guard<'_, T>> {
         let stay = stay();
         let Some(hooks) = HOOKS.get() else { return Some(self.guard(self.value.lock(), stay)) };
@@ -105,6 +154,7 @@ impl<T> Lock<T> {
         if self.owner.load(Ordering::Relaxed) == (hooks.cpu)() + 1 {
             return None;
         }
+        (hooks.classes)().check(self.class);
         Some(self.guard(self.value.lock(), stay))
     }
 
@@ -119,10 +169,13 @@ impl<T> Lock<T> {
     }
 
     fn guard<'a>(&'a self, value: MutexGuard<'a, T>, stay: Stay) -> Guard<'a, T> {
-        if let Some(hooks) = HOOKS.get() {
+        let held = HOOKS.get().map(|hooks| {
             self.owner.store((hooks.cpu)() + 1, Ordering::Relaxed);
-        }
-        Guard { owner: &self.owner, value, _stay: stay }
+            let held = (hooks.classes)();
+            held.add(self.class);
+            held
+        });
+        Guard { owner: &self.owner, _mark: Mark { held, class: self.class }, value, _stay: stay }
     }
 }
 

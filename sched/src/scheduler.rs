@@ -5,7 +5,9 @@ use core::ops::Range;
 use crate::queue::{Queue, Taken};
 use crate::report::{Report, State};
 use crate::sleepers::Sleepers;
-use crate::sync::{AtomicBool, AtomicU16, AtomicU32, AtomicUsize, Mutex, Ordering, const_unless_loom, each, fence};
+use crate::sync::{
+    AtomicBool, AtomicU16, AtomicU32, AtomicUsize, Class, Mutex, Ordering, const_unless_loom, each, fence,
+};
 use crate::thread::{NONE, Priority, Slot, ThreadId, life};
 use crate::{MOST_THREADS, SLICE};
 
@@ -66,8 +68,8 @@ impl Cpu {
     const_unless_loom! {
         fn new() -> Self {
             Self {
-                queue: Mutex::new(Queue::new()),
-                sleepers: Mutex::new(Sleepers::new()),
+                queue: Mutex::new(Class::Queue, Queue::new()),
+                sleepers: Mutex::new(Class::Sleepers, Sleepers::new()),
                 movable: AtomicU32::new(0),
                 current: AtomicU16::new(NONE),
                 idle: AtomicU16::new(NONE),
@@ -107,7 +109,7 @@ impl<const THREADS: usize, const CPUS: usize> Scheduler<THREADS, CPUS> {
             Self {
                 slots: each!(Slot::new()),
                 cpus: each!(Cpu::new()),
-                free: Mutex::new(Free { first: NONE, fresh: 0 }),
+                free: Mutex::new(Class::Slots, Free { first: NONE, fresh: 0 }),
                 clock: AtomicU32::new(0),
                 idle_cpus: AtomicU32::new(0),
                 kick,

@@ -6,9 +6,23 @@ pub use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU
 pub use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering, fence};
 
 #[cfg(not(loom))]
+pub use crate::order::Class;
+#[cfg(not(loom))]
 type Inner<T> = spin::Mutex<T>;
+/// The order of locks is looked at where there is a machine below: a model tries what comes of it.
+#[cfg(loom)]
+#[derive(Clone, Copy)]
+pub enum Class {
+    Sleepers,
+    Queue,
+    Slots,
+    Name,
+}
 #[cfg(loom)]
 type Inner<T> = loom::sync::Mutex<T>;
+
+#[cfg(not(loom))]
+use crate::lock;
 
 /// A `const fn` where there is a machine below; loom's types are made when the model runs.
 macro_rules! const_unless_loom {
@@ -36,29 +50,40 @@ macro_rules! each {
 pub(crate) use {const_unless_loom, each};
 
 /// A lock that is waited for by trying again.
-pub struct Mutex<T>(Inner<T>);
+pub struct Mutex<T> {
+    value: Inner<T>,
+    #[cfg(not(loom))]
+    class: Class,
+}
 
 impl<T> Mutex<T> {
     const_unless_loom! {
-        /// A lock around `value`.
-        pub fn new(value: T) -> Self {
-            Self(Inner::new(value))
+        /// A lock around `value`, with its place in the order.
+        pub fn new(_class: Class, value: T) -> Self {
+            Self {
+                value: Inner::new(value),
+                #[cfg(not(loom))]
+                class: _class,
+            }
         }
     }
 
     /// Does `work` while nobody else has the lock.
     pub fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
         #[cfg(not(loom))]
-        return work(&mut self.0.lock());
+        return {
+            let _mark = lock::mark(self.class);
+            work(&mut self.value.lock())
+        };
         #[cfg(loom)]
-        return work(&mut self.0.lock().expect("a model stops at its first panic"));
+        return work(&mut self.value.lock().expect("a model stops at its first panic"));
     }
 
     /// Does `work` unless somebody has the lock.
     pub fn try_with<R>(&self, work: impl FnOnce(&mut T) -> R) -> Option<R> {
         #[cfg(not(loom))]
-        return self.0.try_lock().map(|mut value| work(&mut value));
+        return self.value.try_lock().map(|mut value| work(&mut value));
         #[cfg(loom)]
-        return self.0.try_lock().ok().map(|mut value| work(&mut value));
+        return self.value.try_lock().ok().map(|mut value| work(&mut value));
     }
 }

@@ -1,6 +1,6 @@
 //! What is kept of a thread.
 
-use crate::sync::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Mutex, Ordering};
+use crate::sync::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Class, Mutex, Ordering};
 use crate::sync::{const_unless_loom, each};
 
 /// How many bits of a [`ThreadId`] are its slot's number.
@@ -168,7 +168,7 @@ impl Slot {
                 joiner: AtomicU32::new(0),
                 context: AtomicUsize::new(0),
                 stack: each!(AtomicUsize::new(0)),
-                name: Mutex::new(""),
+                name: Mutex::new(Class::Name, ""),
             }
         }
     }

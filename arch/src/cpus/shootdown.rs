@@ -8,6 +8,7 @@
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use mm::{Flush, VirtAddr};
+use sched::lock;
 use spin::Mutex;
 
 use super::{CPUS, ask, others, request, serve, wait_until};
@@ -31,8 +32,9 @@ static ASKED: AtomicUsize = AtomicUsize::new(0);
 /// Has every CPU forget what `flush` names, this one first, and returns when all have.
 ///
 /// # Panics
-/// If a CPU does not answer in time.
+/// If a CPU does not answer in time, or if this one holds a lock that another may need before it answers.
 pub fn everywhere(flush: &Flush) {
+    lock::flushing();
     here(flush);
     if others().next().is_none() {
         return;

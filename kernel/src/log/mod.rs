@@ -9,7 +9,7 @@ use core::fmt::{self, Write};
 
 pub use log::Level;
 use log::{LevelFilter, Log, Metadata, Record};
-use sched::Lock;
+use sched::{Class, Lock};
 use spin::Once;
 
 use crate::Platform;
@@ -26,7 +26,7 @@ const SHOWN: Level = Level::Info;
 pub const LEVELS: [(&str, Level); 4] =
     [("error", Level::Error), ("warn", Level::Warn), ("info", Level::Info), ("debug", Level::Debug)];
 
-static LINES: Lock<Ring<KEPT>> = Lock::new(Ring::new());
+static LINES: Lock<Ring<KEPT>> = Lock::new(Class::Log, Ring::new());
 
 struct Lines(&'static dyn Platform);
 

@@ -6,7 +6,7 @@ use core::hint;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use mm::{Frames, OwnedFrames};
-use sched::{PATIENCE, Priority, Report, SLICE, ThreadId, lock};
+use sched::{Class, PATIENCE, Priority, Report, SLICE, ThreadId, lock};
 
 use super::{Failure, Outcome, Verdict, expect};
 use crate::Machine;
@@ -165,7 +165,7 @@ pub fn join(machine: &mut Machine) -> Verdict {
 /// Two threads wake one another a thousand times, and no wake is lost; nor is one that comes before the block.
 pub fn wakes(machine: &mut Machine) -> Verdict {
     const TURNS: u32 = 1000;
-    static OTHER: lock::Lock<Option<ThreadId>> = lock::Lock::new(None);
+    static OTHER: lock::Lock<Option<ThreadId>> = lock::Lock::new(Class::Test, None);
     if !usable(machine) {
         return Ok(Outcome::Skipped(NO_THREADS));
     }

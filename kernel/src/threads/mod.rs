@@ -17,7 +17,7 @@ use core::sync::atomic::Ordering;
 
 use log::warn;
 use mm::{MapError, PAGE_SIZE, Stack};
-use sched::{Blocked, Lock, Priority, Report, Scheduler, Switch, ThreadId, has_come, lock};
+use sched::{Blocked, Class, Lock, Priority, Report, Scheduler, Switch, ThreadId, has_come, lock};
 use spin::Once;
 
 use crate::{Machine, Platform};
@@ -48,7 +48,7 @@ struct Kept {
     work: Option<Work>,
 }
 
-static KEPT: Lock<[Kept; THREADS]> = Lock::new([const { Kept { stack: None, work: None } }; THREADS]);
+static KEPT: Lock<[Kept; THREADS]> = Lock::new(Class::Stacks, [const { Kept { stack: None, work: None } }; THREADS]);
 
 /// What a thread does: a function, and what it is called with.
 #[derive(Clone, Copy, Debug)]

@@ -86,7 +86,7 @@ impl Board {
         let mut memory_map = MemoryMap::new(unsafe { &mut *regions });
         memory_map.insert(RAM.first.start(), RAM.count * PAGE_SIZE, Kind::Usable);
         memory_map.reserve(RAM.first.start(), FREE.first.start(), Kind::Image);
-        let memory = Box::into_raw(Box::new(sched::Lock::new(memory)));
+        let memory = Box::into_raw(Box::new(sched::Lock::new(sched::Class::Memory, memory)));
         let machine = Machine {
             platform: &*HOST,
             // SAFETY: the box lives as long as the board.
