@@ -56,6 +56,10 @@ test-boot *ROWS: iso
 pictures: iso atlas
     tools/cargo run --package boot-tests --release -- --pictures
 
+# Have 2, 4 and 8 CPUs, or CPUS, hammer the same pages in every mode for SECONDS each, one machine at a time
+hammer SECONDS="120" *CPUS: iso
+    tools/cargo run --package boot-tests --release -- --hammer {{SECONDS}} {{CPUS}}
+
 # Boot with too few frames, from none on, and run every command with too few: kernels with failures to order
 test-inject:
     tools/build-inject

@@ -21,6 +21,7 @@ mod clock;
 mod console;
 mod cpus;
 mod fault;
+mod hammer;
 pub mod log;
 mod machine;
 mod modes;

@@ -7,7 +7,7 @@ use sched::Priority;
 
 use super::{usage, words};
 use crate::console::Console;
-use crate::{Machine, atlas, audit, bench, clock, fault, log, peek, power, selftest, show, threads};
+use crate::{Machine, atlas, audit, bench, clock, fault, hammer, log, peek, power, selftest, show, threads};
 
 /// One command.
 struct Command {
@@ -34,7 +34,7 @@ enum Choices {
     Words(&'static [&'static [&'static str]]),
 }
 
-const COMMANDS: [Command; 22] = [
+const COMMANDS: [Command; 23] = [
     Command {
         name: "help",
         arguments: "[COMMAND]",
@@ -185,6 +185,20 @@ const COMMANDS: [Command; 22] = [
             let passed = selftest::run(console, machine, words.first().unwrap_or(&""));
             passed.map(|_| ())
         },
+    },
+    Command {
+        name: "hammer",
+        arguments: "[SECONDS] [CPUS]",
+        does: "Has all CPUs, or so many, at the same pages for SECONDS (10); none may see what is gone.",
+        example: (
+            "hammer 1 2",
+            "hammer: 2 CPUs, 1 s; a key ends it\n\
+             ...\n\
+             hammer: where one CPU alone flushes, 21409 of 151224 words are stale\n\
+             hammer: ok, no word is stale",
+        ),
+        choices: Choices::Anything,
+        run: run_hammer,
     },
     Command {
         name: "threads",
@@ -462,6 +476,20 @@ fn show_log(console: &mut Console, _: &mut Machine, words: &[&str]) -> fmt::Resu
 fn power_off(console: &mut Console, machine: &mut Machine, _: &[&str]) -> fmt::Result {
     power::off(machine);
     writeln!(console, "this machine does not turn itself off for Strata; it is safe to switch it off")
+}
+
+fn run_hammer(console: &mut Console, machine: &mut Machine, arguments: &[&str]) -> fmt::Result {
+    let mut numbers = [None; 2];
+    for (number, word) in numbers.iter_mut().zip(arguments) {
+        match words::number(word) {
+            Ok(given) => *number = Some(given),
+            Err(why) => return writeln!(console, "hammer: '{word}' is no number: {why}"),
+        }
+    }
+    match hammer::Wish::new(numbers[0], numbers[1]) {
+        Ok(wish) => hammer::run(console, machine, &wish),
+        Err(why) => writeln!(console, "hammer: {why}"),
+    }
 }
 
 /// The most threads that are started at once: beyond that it is a slip of the finger.

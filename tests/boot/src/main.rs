@@ -12,6 +12,7 @@ mod check;
 mod clock;
 mod faults;
 mod glass;
+mod hammer;
 mod hostile;
 mod inject;
 mod keyboard;
@@ -49,6 +50,16 @@ fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     if words.first().is_some_and(|word| word == "--inject") {
         return match inject::run(&root) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(reason) => {
+                eprintln!("{reason}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    if words.first().is_some_and(|word| word == "--hammer") {
+        return match hammer::run(&root, &words[1..]) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
             Err(reason) => {

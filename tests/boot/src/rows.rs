@@ -63,13 +63,24 @@ fn machines() -> Vec<Row> {
         i686("UEFI ia32, max, NOXPA", "max", "512M").firmware(UefiIa32).noxpa().ready(Pml2, Off, false, 32),
         // Several CPUs, in every mode.
         i686("2 CPUs, pentium3, NOXPA", "pentium3", "256M").cpus(2).noxpa().ready(Pml2, Off, false, 32),
-        i686("8 CPUs, pentium3, NOXPA", "pentium3", "256M").cpus(8).noxpa().ready(Pml2, Off, false, 32),
+        i686("8 CPUs, pentium3, NOXPA", "pentium3", "256M")
+            .cpus(8)
+            .asks("hammer 2", "no word is stale")
+            .noxpa()
+            .ready(Pml2, Off, false, 32),
         i686("2 CPUs, pentium3", "pentium3", "256M").cpus(2).ready(Pml3, On, false, 36),
-        i686("4 CPUs, coreduo", "coreduo", "256M").cpus(4).ready(Pml3, On, true, 32),
+        i686("4 CPUs, coreduo", "coreduo", "256M")
+            .cpus(4)
+            .asks("hammer 2", "no word is stale")
+            .ready(Pml3, On, true, 32),
         i686("8 CPUs, i686 kernel, 6 GiB", "qemu64", "6G").on64().cpus(8).ready(Pml3, On, true, 40),
         x86_64("2 CPUs, qemu64", "qemu64", "256M").cpus(2).ready(Pml4, Unsupported, true, 40),
-        x86_64("8 CPUs, max, NOXPA", "max", "256M").cpus(8).noxpa().ready(Pml4, Off, true, 40),
-        x86_64("2 CPUs, max", "max", "256M").cpus(2).ready(Pml5, On, true, 40),
+        x86_64("8 CPUs, max, NOXPA", "max", "256M")
+            .cpus(8)
+            .asks("hammer 2", "no word is stale")
+            .noxpa()
+            .ready(Pml4, Off, true, 40),
+        x86_64("2 CPUs, max", "max", "256M").cpus(2).asks("hammer 2", "no word is stale").ready(Pml5, On, true, 40),
         x86_64("4 CPUs, max, 16 MiB", "max", "16M").cpus(4).ready(Pml5, On, true, 40),
         x86_64("8 CPUs, max", "max", "256M").cpus(8).ready(Pml5, On, true, 40).asks("cpus", "     online   pml5"),
         x86_64("2 CPUs, UEFI x64", "max", "512M").cpus(2).firmware(UefiX64).ready(Pml5, On, true, 40),
