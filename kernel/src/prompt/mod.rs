@@ -25,7 +25,6 @@ const PROMPT: &str = "strata> ";
 const WIDTH: usize = 80;
 
 /// Answers until the machine is turned off.
-#[inline(never)] // tools/bench-boot stops here.
 pub fn listen(console: &mut Console, machine: &mut Machine) -> ! {
     let mut decoder = Decoder::new();
     let mut editor = Editor::new();
