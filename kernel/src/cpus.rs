@@ -119,3 +119,10 @@ pub fn count(machine: &Machine) -> usize {
     machine.platform.each_cpu(&mut |cpu: CpuState| count += usize::from(cpu.online));
     count.max(1)
 }
+
+/// Whether the CPU of this number does.
+pub fn runs(machine: &Machine, index: usize) -> bool {
+    let mut runs = false;
+    machine.platform.each_cpu(&mut |cpu| runs |= cpu.index == index && cpu.online);
+    runs
+}

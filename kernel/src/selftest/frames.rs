@@ -6,7 +6,7 @@ use super::{Failure, Outcome, Verdict, expect};
 use crate::Machine;
 
 /// Every order that has a free block gives an aligned one and takes it back.
-pub fn pairs(machine: &mut Machine) -> Verdict {
+pub fn pairs(machine: &Machine) -> Verdict {
     let frames = &mut machine.memory.lock().frames;
     let mut tried = 0;
     for order in 0..=Frames::MAX_ORDER {
@@ -27,7 +27,7 @@ pub fn pairs(machine: &mut Machine) -> Verdict {
 }
 
 /// What must not be given back is refused by name.
-pub fn refusals(machine: &mut Machine) -> Verdict {
+pub fn refusals(machine: &Machine) -> Verdict {
     let frames = &mut machine.memory.lock().frames;
     let first = frames.alloc(1, Frames::ANYWHERE).map_err(|_| Failure::Not("two frames in a row are free"))?;
     let wrong = frames.free(first, 0);
@@ -69,7 +69,7 @@ pub fn exhaustion(machine: &mut Machine) -> Verdict {
 }
 
 /// Owners of a frame are counted, nobody's are not, and the tables of counts go home.
-pub fn owners(machine: &mut Machine) -> Verdict {
+pub fn owners(machine: &Machine) -> Verdict {
     let memory = &mut *machine.memory.lock();
     let frame = memory.take(0, Frames::ANYWHERE).map_err(|_| Failure::Not("a frame is free"))?;
     let at = frame.run().first;

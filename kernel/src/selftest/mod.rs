@@ -6,6 +6,7 @@
 mod audit;
 mod cache;
 mod cpus;
+mod everywhere;
 mod exhaustion;
 mod frames;
 mod heap;
@@ -26,6 +27,7 @@ use mm::{MapError, VirtAddr};
 use crate::Machine;
 use crate::audit::What;
 use crate::console::Console;
+use everywhere::everywhere;
 
 /// How a test ended that did not fail.
 enum Outcome {
@@ -57,10 +59,10 @@ type Verdict = Result<Outcome, Failure>;
 type Test = (&'static str, fn(&mut Machine) -> Verdict);
 
 const TESTS: [Test; 33] = [
-    ("frames.pairs", frames::pairs),
-    ("frames.refusals", frames::refusals),
-    ("frames.model", model::programs),
-    ("frames.owners", frames::owners),
+    ("frames.pairs", |machine| everywhere(machine, "frames.pairs", frames::pairs)),
+    ("frames.refusals", |machine| everywhere(machine, "frames.refusals", frames::refusals)),
+    ("frames.model", |machine| everywhere(machine, "frames.model", model::programs)),
+    ("frames.owners", |machine| everywhere(machine, "frames.owners", frames::owners)),
     ("frames.exhaustion", frames::exhaustion),
     ("heap.grows", heap::grows),
     ("heap.shrinks", heap::shrinks),
@@ -72,8 +74,8 @@ const TESTS: [Test; 33] = [
     ("paging.list", scattered::list),
     ("paging.cursor", scattered::cursor),
     ("paging.exhaustion", exhaustion::of_tables),
-    ("self_map.agrees", self_map::agrees),
-    ("rights.user_half", rights::user_half),
+    ("self_map.agrees", |machine| everywhere(machine, "self_map.agrees", self_map::agrees)),
+    ("rights.user_half", |machine| everywhere(machine, "rights.user_half", rights::user_half)),
     ("rights.verdicts", verdicts::verdicts),
     ("audit.finds_what_is_planted", audit::finds_what_is_planted),
     ("cache.devices", cache::devices),

@@ -27,7 +27,7 @@ impl Random {
 
 /// Random programs of right and wrong calls: no two blocks overlap, each is aligned and below its limit, the number of free
 /// frames is what the model says, and a wrong free changes nothing.
-pub fn programs(machine: &mut Machine) -> Verdict {
+pub fn programs(machine: &Machine) -> Verdict {
     let frames = &mut machine.memory.lock().frames;
     for seed in SEEDS {
         let mut held = [None; BLOCKS];

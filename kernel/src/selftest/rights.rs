@@ -7,7 +7,7 @@ use super::{Failure, Outcome, Verdict};
 use crate::Machine;
 
 /// Nothing is left of what was mapped outside the kernel half at boot, not even for ring 3.
-pub fn user_half(machine: &mut Machine) -> Verdict {
+pub fn user_half(machine: &Machine) -> Verdict {
     let half: VirtAddr = machine.map.tables().paging().routines.info.kernel_half();
     let mut verdict = Ok(Outcome::Passed);
     machine.map.tables().visit(&machine.memory.lock(), &mut |seen| {

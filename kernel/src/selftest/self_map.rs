@@ -8,8 +8,12 @@ use crate::Machine;
 /// Bits 12 to 51: what an entry of PAE's root and the directory entry that stands for it in the self-map have in common.
 const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
 
+/// What a CPU sets in an entry when it uses it (SDM vol. 3A, 4.8).
+const ACCESSED: u64 = 1 << 5;
+const DIRTY: u64 = 1 << 6;
+
 /// Every entry of every table of the live tree, read through the self-map, is what the walker reads.
-pub fn agrees(machine: &mut Machine) -> Verdict {
+pub fn agrees(machine: &Machine) -> Verdict {
     let memory = machine.memory.lock();
     let tables = machine.map.tables();
     let info = &tables.paging().routines.info;
@@ -22,7 +26,8 @@ pub fn agrees(machine: &mut Machine) -> Verdict {
                 walked = Some(step.raw);
             }
         });
-        let mask = if info.root_is_registers && level == info.levels { ADDRESS } else { u64::MAX };
+        // Another CPU may set a bit between the two looks.
+        let mask = if info.root_is_registers && level == info.levels { ADDRESS } else { !(ACCESSED | DIRTY) };
         let shown = machine.map.self_map_entry(&memory, start, level);
         if shown.is_none() || shown.map(|raw| raw & mask) != walked.map(|raw| raw & mask) {
             verdict = Err(Failure::NotAt("the self-map shows the entry that the walker reads", start));
