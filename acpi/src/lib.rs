@@ -18,13 +18,15 @@ mod hpet;
 mod madt;
 mod pointer;
 mod table;
+mod wiring;
 
 pub use aml::{SleepType, sleep_type};
 pub use fadt::{Fadt, PmTimer, Register, Space};
 pub use hpet::hpet;
-pub use madt::{Entry, Madt, Processor, State};
+pub use madt::{Entry, IoApic, Madt, Override, Processor, State};
 pub use pointer::scan;
 pub use table::{Fault, Header, Root, find};
+pub use wiring::{Crossed, MOST, Pins, Wire, Wiring, pin};
 
 /// Physical memory, for reading.
 pub trait Physical {

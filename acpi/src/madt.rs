@@ -32,23 +32,33 @@ pub enum Entry {
     /// A processor.
     Processor(Processor),
     /// An I/O APIC.
-    IoApic {
-        /// Where its registers are.
-        address: u64,
-        /// The interrupt number of its first pin.
-        base: u32,
-    },
-    /// A line of the ISA bus that is not connected as it would be by itself.
-    Override {
-        /// The ISA line.
-        line: u8,
-        /// The interrupt number that it has instead.
-        to: u32,
-        /// Active low instead of high.
-        active_low: bool,
-        /// By level instead of by edge.
-        by_level: bool,
-    },
+    IoApic(IoApic),
+    /// A line of a bus that is not connected as it would be by itself.
+    Override(Override),
+}
+
+/// An I/O APIC.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct IoApic {
+    /// The number that the firmware gives it.
+    pub id: u8,
+    /// Where its registers are.
+    pub address: u64,
+    /// The interrupt number (GSI) of its first pin.
+    pub base: u32,
+}
+
+/// A line that is not connected as it would be by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Override {
+    /// The bus: 0, which is ISA.
+    pub bus: u8,
+    /// The line.
+    pub line: u8,
+    /// The interrupt number (GSI) that it has instead.
+    pub to: u32,
+    /// In bits 0 and 1 when it is active, in bits 2 and 3 how it interrupts.
+    pub flags: u16,
 }
 
 /// A processor.
@@ -106,19 +116,17 @@ impl Madt {
                     let apic = u32::from_le_bytes(array(bytes, 4));
                     Some(Entry::Processor(Processor { apic, state: state(array(bytes, 8)) }))
                 }
-                1 => Some(Entry::IoApic {
+                1 => Some(Entry::IoApic(IoApic {
+                    id: bytes[2],
                     address: u32::from_le_bytes(array(bytes, 4)).into(),
                     base: u32::from_le_bytes(array(bytes, 8)),
-                }),
-                2 => {
-                    let flags = u16::from_le_bytes(array(bytes, 8));
-                    Some(Entry::Override {
-                        line: bytes[3],
-                        to: u32::from_le_bytes(array(bytes, 4)),
-                        active_low: flags & 3 == 3,
-                        by_level: flags >> 2 & 3 == 3,
-                    })
-                }
+                })),
+                2 => Some(Entry::Override(Override {
+                    bus: bytes[2],
+                    line: bytes[3],
+                    to: u32::from_le_bytes(array(bytes, 4)),
+                    flags: u16::from_le_bytes(array(bytes, 8)),
+                })),
                 _ => None,
             };
             known.into_iter().for_each(&mut *take);
@@ -216,9 +224,9 @@ mod tests {
                 cpu(9, State::Disabled),
                 cpu(10, State::OnlineCapable),
                 cpu(256, State::Enabled),
-                Entry::IoApic { address: 0xFEC0_0000, base: 24 },
-                Entry::Override { line: 9, to: 20, active_low: true, by_level: true },
-                Entry::Override { line: 0, to: 2, active_low: false, by_level: false },
+                Entry::IoApic(IoApic { id: 5, address: 0xFEC0_0000, base: 24 }),
+                Entry::Override(Override { bus: 0, line: 9, to: 20, flags: 0xF }),
+                Entry::Override(Override { bus: 0, line: 0, to: 2, flags: 0 }),
             ]
         );
     }

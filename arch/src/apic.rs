@@ -7,13 +7,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use x86::msr::{self, IA32_APIC_BASE};
 
-use crate::{cpuid, delay, interrupts, pic};
-
-/// The interrupt that the APIC raises when the one that it meant to raise has gone away. It wants no answer.
-pub(crate) const SPURIOUS: u8 = 0xFF;
-
-/// The timer's interrupt.
-pub(crate) const TIMER: u8 = 0xEF;
+use crate::{cpuid, delay, interrupts, vectors};
 
 /// At the timer: divide the clock by 16; begin anew when the count has come to its end.
 const BY_16: u32 = 3;
@@ -131,9 +125,9 @@ unsafe fn open(first: bool) {
         write(register::LOCAL_ERROR, MASKED);
         write(register::LINT0, if first { EXTERNAL } else { MASKED });
         write(register::LINT1, NMI);
-        write(register::SPURIOUS, ENABLED | u32::from(SPURIOUS));
+        write(register::SPURIOUS, ENABLED | u32::from(vectors::SPURIOUS));
         // Whatever is in service from before would keep out all that is not more urgent.
-        acknowledge();
+        write(register::END, 0);
     }
 }
 
@@ -157,10 +151,18 @@ pub fn id() -> u32 {
     unsafe { if is_x2() { read(register::ID) } else { read(register::ID) >> 24 } }
 }
 
-/// Tells this CPU's APIC that its interrupt was handled.
+/// Has the 8259s' interrupts come through this CPU's APIC, or not. It is open, and this is the first CPU.
+pub(crate) fn let_pics_in(on: bool) {
+    // SAFETY: the APIC is open; the 8259s' interrupts have handlers.
+    unsafe { write(register::LINT0, if on { EXTERNAL } else { MASKED }) };
+}
+
+/// Tells this CPU's APIC, if it is open, that its interrupt was handled.
 pub(crate) fn acknowledge() {
-    // SAFETY: called in an interrupt that came through the APIC, which is open then, or to open it.
-    unsafe { write(register::END, 0) };
+    if is_open() {
+        // SAFETY: it is open.
+        unsafe { write(register::END, 0) };
+    }
 }
 
 /// Interrupts the CPU whose APIC has the number `to` with `vector`. Tells whether it was sent.
@@ -256,7 +258,7 @@ pub fn start_timer() -> bool {
     // SAFETY: the APIC is open, and the interrupt has a handler.
     unsafe {
         write(register::TIMER_DIVISOR, BY_16);
-        write(register::TIMER, PERIODIC | u32::from(TIMER));
+        write(register::TIMER, PERIODIC | u32::from(vectors::TIMER));
         write(register::TIMER_START, count);
     }
     true
@@ -294,9 +296,4 @@ unsafe fn write(register: usize, value: u32) {
         // SAFETY: as above.
         at => unsafe { ((at + register) as *mut u32).write_volatile(value) },
     }
-}
-
-/// Whether `vector` comes from the APIC itself or by it from another CPU, and not through the 8259s.
-pub(crate) fn is_ours(vector: u8) -> bool {
-    vector >= pic::FIRST_VECTOR + 16 && is_open()
 }

@@ -14,7 +14,7 @@ use spin::Mutex;
 use x86::io::{inb, outb};
 
 use crate::ring::Ring;
-use crate::{interrupts, pic, preempt};
+use crate::{interrupts, lines, preempt};
 
 /// The controller's data port, and the port of its status (read) and its commands (written).
 const DATA: u16 = 0x60;
@@ -46,7 +46,7 @@ const TRANSLATION: u8 = 1 << 6;
 const REPORT: u8 = 0xF4;
 const DONE: u8 = 0xFA;
 
-/// The keyboard's line at the interrupt controller.
+/// The keyboard's line of the ISA bus.
 pub(crate) const LINE: u8 = 1;
 
 /// How many scancodes are kept: those of a hundred keys, pressed and let go.
@@ -106,7 +106,9 @@ pub fn init(layout: Layout) -> Found {
 /// Has what is typed kept, from when interrupts are on.
 pub fn listen() {
     if with(|keyboard| keyboard.present) {
-        pic::unmask(LINE);
+        lines::unmask(LINE);
+        // An I/O APIC takes no note of a line that has risen before, and it falls only when what has come is taken.
+        with(Keyboard::fetch);
     }
 }
 

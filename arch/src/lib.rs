@@ -18,7 +18,8 @@
 //! - [`cpu`]: what this CPU offers, and switching on what the page tables rely on;
 //! - [`mode`]: the live mode, and the lift into the other;
 //! - [`tlb`]: forgetting translations;
-//! - [`interrupts`], [`pic`], [`timer`], [`delay`]: on, off, waiting, which devices may interrupt, and a heartbeat;
+//! - [`interrupts`], [`timer`], [`delay`]: on, off, waiting, and a heartbeat; [`lines`]: which devices may interrupt, and whether by
+//!   way of the 8259s ([`pic`]) or of [I/O APICs](io_apic); `vectors`: who interrupts by which;
 //! - [`context`], [`preempt`]: threads: leaving one for another, and whether this CPU may;
 //! - [`clock`]: what the CPU counts, and how fast;
 //! - [`power`]: restart and power off;
@@ -34,7 +35,9 @@ pub mod cpus;
 pub mod delay;
 pub mod fault;
 pub mod interrupts;
+pub mod io_apic;
 pub mod keyboard;
+pub mod lines;
 pub mod look;
 pub mod mode;
 mod mtrr;
@@ -52,6 +55,7 @@ pub mod serial;
 pub mod timer;
 pub mod tlb;
 pub mod trap;
+mod vectors;
 
 #[cfg(target_arch = "x86")]
 #[path = "i686/mod.rs"]

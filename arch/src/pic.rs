@@ -2,7 +2,7 @@
 
 use x86::io::{inb, outb};
 
-use crate::interrupts;
+use crate::{interrupts, vectors};
 
 /// The first controller's command port and its data port.
 const FIRST: (u16, u16) = (0x20, 0x21);
@@ -13,10 +13,8 @@ const SECOND: (u16, u16) = (0xA0, 0xA1);
 /// That line.
 const CASCADE: u8 = 2;
 
-/// The vector of line 0. The firmware of a PC leaves lines 0 to 7 on vectors 8 to 15, which are exceptions.
-pub const FIRST_VECTOR: u8 = 32;
-
-/// The vector of line 8.
+/// The vectors of lines 0 and 8. The firmware of a PC leaves lines 0 to 7 on vectors 8 to 15, which are exceptions.
+const FIRST_VECTOR: u8 = vectors::PICS;
 const SECOND_VECTOR: u8 = FIRST_VECTOR + 8;
 
 /// The command that tells a controller that its interrupt was handled, and the one that shows which are being handled.
@@ -52,10 +50,9 @@ pub fn unmask(line: u8) {
     });
 }
 
-/// Acknowledges the interrupt that came as `vector`. A masked controller can still raise line 7 or 15, when a signal
+/// Acknowledges the interrupt of `line` (0 to 15). A masked controller can still raise line 7 or 15, when a signal
 /// goes away before it is looked at: such an interrupt is not in service, and the controller wants no answer to it.
-pub fn acknowledge(vector: u8) {
-    let Some(line @ 0..16) = vector.checked_sub(FIRST_VECTOR) else { return };
+pub fn acknowledge(line: u8) {
     let controller = if line < 8 { FIRST } else { SECOND };
     write(controller.0, READ_IN_SERVICE);
     // SAFETY: after the command above the port shows the lines in service; reading it has no effect.

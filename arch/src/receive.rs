@@ -15,12 +15,12 @@ use x86::io::{inb, outb};
 
 use crate::ring::Ring;
 use crate::serial::COM1;
-use crate::{interrupts, pic, preempt};
+use crate::{interrupts, lines, preempt};
 
 /// How many bytes are kept: as many as come in a second and a half.
 const ROOM: usize = 16 * 1024;
 
-/// COM1's line at the interrupt controller.
+/// COM1's line of the ISA bus.
 pub(crate) const LINE: u8 = 4;
 
 /// The chip's registers, by their distance from its first port, and what is used of them: a byte that has come; which
@@ -62,13 +62,14 @@ pub(crate) fn found() {
 
 /// Has the chip interrupt when bytes have come, from when interrupts are on.
 pub fn listen() {
+    // First: an I/O APIC takes no note of a line that has risen before.
+    lines::unmask(LINE);
     with(|receiver| {
         if receiver.present {
             receiver.interrupts = true;
             receiver.flow(true);
         }
     });
-    pic::unmask(LINE);
 }
 
 /// The next byte that was received, if there is one. Does not wait.

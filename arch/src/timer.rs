@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use x86::io::outb;
 
-use crate::{pic, preempt};
+use crate::{lines, preempt};
 
 /// The ports of counter 0 and of the control word.
 const COUNTER: u16 = 0x40;
@@ -19,7 +19,7 @@ const DIVISOR: u16 = (1_193_182u32 / BEATS_PER_SECOND) as u16;
 /// How often it interrupts in a second.
 pub const BEATS_PER_SECOND: u32 = 100;
 
-/// The timer's line at the interrupt controller.
+/// The timer's line of the ISA bus.
 pub(crate) const LINE: u8 = 0;
 
 static BEATS: AtomicU32 = AtomicU32::new(0);
@@ -33,7 +33,7 @@ pub fn start() {
         outb(COUNTER, low);
         outb(COUNTER, high);
     }
-    pic::unmask(LINE);
+    lines::unmask(LINE);
 }
 
 /// Whether it has ever interrupted: not on a machine without the timer, or without a way from it to the CPU.

@@ -25,10 +25,8 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 pub use crate::machine::frame::Frame;
 
-use crate::{apic, cpus, interrupts, keyboard, look, pic, preempt, probe, receive, screen, serial, timer};
-
-/// The vectors that the architecture has kept for exceptions.
-const EXCEPTIONS: u8 = 32;
+use crate::vectors::{self, EXCEPTIONS, Way};
+use crate::{apic, cpus, interrupts, lines, look, pic, preempt, probe, screen, serial};
 
 /// Those on which the CPU pushes an error code (SDM vol. 3A, table 6-1; AMD APM vol. 2, 8.2 for 29 and 30).
 pub(crate) const ERROR_CODES: u32 =
@@ -43,11 +41,6 @@ pub(crate) const DOUBLE_FAULT: u8 = 8;
 /// The exceptions that have a stack of their own, because the current one may be unfit or be what is wrong: NMI, double
 /// fault, machine check.
 pub(crate) const OWN_STACK: [u8; 3] = [NMI, DOUBLE_FAULT, 18];
-
-/// The vectors of the devices that are listened to.
-const TIMER: u8 = pic::FIRST_VECTOR + timer::LINE;
-const KEYBOARD: u8 = pic::FIRST_VECTOR + keyboard::LINE;
-const COM1: u8 = pic::FIRST_VECTOR + receive::LINE;
 
 /// What the exceptions are called, by vector.
 const NAMES: [&str; EXCEPTIONS as usize] = [
@@ -112,34 +105,19 @@ pub fn name(vector: u8) -> &'static str {
 /// Where all entries meet.
 pub(crate) fn dispatch(frame: &mut Frame) {
     let vector = frame.vector();
-    if apic::is_ours(vector) {
-        match vector {
-            cpus::REQUEST => cpus::interrupt(),
-            apic::TIMER => {
-                apic::acknowledge();
-                preempt::tick();
-                preempt::leave();
-            }
-            apic::SPURIOUS => {}
-            _ => {
-                STRAYS.fetch_add(1, Ordering::Relaxed);
-                apic::acknowledge();
-            }
+    match vectors::way(vector) {
+        Way::Exception => {}
+        Way::Pics(line) => {
+            count_unless(lines::interrupt(line));
+            pic::acknowledge(line);
+            return preempt::leave();
         }
-        return;
-    }
-    if vector >= EXCEPTIONS {
-        match vector {
-            TIMER => timer::interrupt(),
-            KEYBOARD => keyboard::interrupt(),
-            COM1 => receive::interrupt(),
-            _ => {
-                STRAYS.fetch_add(1, Ordering::Relaxed);
-            }
+        Way::IoApic(line) => {
+            count_unless(lines::interrupt(line));
+            apic::acknowledge();
+            return preempt::leave();
         }
-        pic::acknowledge(vector);
-        preempt::leave();
-        return;
+        Way::Local => return local(vector),
     }
     if vector == NMI {
         cpus::stop::nmi();
@@ -159,6 +137,30 @@ pub(crate) fn dispatch(frame: &mut Frame) {
     if OWN_STACK.contains(&vector) {
         // What the CPU says of the interrupted code then need not be exact (SDM vol. 3A, 6.15).
         interrupts::halt();
+    }
+}
+
+/// What the local APIC interrupts for by itself, or another CPU by it.
+fn local(vector: u8) {
+    match vector {
+        vectors::REQUEST => cpus::interrupt(),
+        vectors::TIMER => {
+            apic::acknowledge();
+            preempt::tick();
+            preempt::leave();
+        }
+        vectors::SPURIOUS => {}
+        _ => {
+            count_unless(false);
+            apic::acknowledge();
+        }
+    }
+}
+
+/// Counts an interrupt unless it was `served`.
+fn count_unless(served: bool) {
+    if !served {
+        STRAYS.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -29,7 +29,7 @@ mod threads;
 use arch::keyboard::Found;
 use arch::{clock, cpu, descriptors, keyboard, mode, preempt, screen, serial};
 use boot::{BootInfo, Extent, Options};
-use kernel::{BootFacts, Clock, Machine};
+use kernel::{BootFacts, Clock, Lines, Machine};
 use log::{debug, error, info, warn};
 use mm::{FrameRun, KernelMap, Kind, Layout, MapError, Memory, MemoryMap, PhysAddr, Section, Selection, Window};
 use spin::Once;
@@ -149,6 +149,7 @@ fn bring_up(said: &'static BootInfo<'static>) -> Result<Machine, Refusal> {
         features,
         memory_map: map,
         clock: Clock::default(),
+        lines: Lines::default(),
         boot,
     })
 }

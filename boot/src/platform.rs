@@ -1,12 +1,13 @@
 //! The machine, as the kernel asks for it: [`kernel::Platform`] by way of `arch`.
 
 use arch::{
-    clock, cpu, cpus as others, fault, interrupts, keyboard, look, mode, power, probe, receive, screen, serial, timer,
-    tlb,
+    clock, cpu, cpus as others, fault, interrupts, keyboard, lines, look, mode, power, probe, receive, screen, serial,
+    timer, tlb,
 };
 use kernel::threads::Contexts;
 use kernel::{
-    CpuFacts, CpuState, Fault, Input, Platform, Reference, Registers, Reset, Sleep, StartFailure, Started, Time, Unfit,
+    CpuFacts, CpuState, Fault, Input, LineRoute, Platform, Reference, Registers, Reset, Sleep, StartFailure, Started,
+    Time, Unfit,
 };
 use mm::{
     Access, Cache, Controls, FaultCode, Features, KernelMap, MapError, Memory, Mmu, PhysAddr, Trial, VirtAddr, Width,
@@ -90,6 +91,33 @@ impl Platform for Pc {
 
     fn open_apic(&self, map: &mut KernelMap, memory: &mut Memory) -> Result<Option<u32>, MapError> {
         cpus::open(map, memory)
+    }
+
+    fn lines(&self) -> &'static [(u8, &'static str)] {
+        &lines::USED
+    }
+
+    fn interrupts(&self, line: u8) -> u32 {
+        lines::count(line)
+    }
+
+    fn open_io_apic(&self, registers: VirtAddr) -> Result<u32, u32> {
+        // SAFETY: the kernel has mapped an I/O APIC where the tables say that one is, and where there is no RAM.
+        unsafe { lines::open(registers.0 as usize) }
+    }
+
+    fn route_lines(&self, routes: &[LineRoute]) -> bool {
+        lines::route(routes.iter().map(|route| lines::Route {
+            line: route.line,
+            io_apic: route.io_apic,
+            pin: route.pin,
+            active_low: route.active_low,
+            by_level: route.by_level,
+        }))
+    }
+
+    fn try_lines(&self) -> bool {
+        lines::try_out()
     }
 
     fn start_cpus(

@@ -9,9 +9,9 @@ use core::fmt::{self, Write};
 
 use acpi::{Fadt, Fault, PmTimer, Space};
 use log::{debug, warn};
-use mm::{Cache, Kind, MapError, PhysAddr};
 
 use crate::console::Console;
+use crate::registers::{self, Misplaced};
 use crate::tables::Reader;
 use crate::{Machine, Reference, Unfit};
 
@@ -34,18 +34,12 @@ pub struct Clock {
 enum Refused {
     /// It has no address, or one of a kind that it cannot have.
     Nowhere,
-    /// It is said to be at this address, beyond so many bits.
-    Beyond(u64, u32),
-    /// It is said to be at this address, where there is RAM.
-    InRam(u64),
-    /// It is said to be at this address, which is not a multiple of 8.
-    Unaligned(u64),
     /// It is said to be at this port.
     Port(u64),
     /// Its register is said to have so many bytes.
     Bytes(u8),
     /// Its registers cannot be mapped.
-    Unmapped(MapError),
+    Misplaced(Misplaced),
     /// It is there and no good.
     Unfit(Unfit),
 }
@@ -54,14 +48,9 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match *self {
             Refused::Nowhere => f.write_str("the tables do not say where it is"),
-            Refused::Beyond(at, bits) => {
-                write!(f, "it should be at {at:#x}, beyond the {bits} physical address bits of this CPU")
-            }
-            Refused::InRam(at) => write!(f, "it should be at {at:#x}, where there is RAM"),
-            Refused::Unaligned(at) => write!(f, "it should be at {at:#x}, which is not a multiple of 8"),
+            Refused::Misplaced(misplaced) => misplaced.fmt(f),
             Refused::Port(port) => write!(f, "it should be at port {port:#x}, where it cannot be"),
             Refused::Bytes(bytes) => write!(f, "it should have {bytes} bytes; it has 4"),
-            Refused::Unmapped(error) => write!(f, "its registers cannot be mapped: {error}"),
             Refused::Unfit(Unfit::Period(period)) => {
                 write!(f, "it says that it counts once in {period} femtoseconds, which cannot be")
             }
@@ -121,20 +110,7 @@ fn hpet(machine: &mut Machine) -> Attempt {
     let Some(register) = read("HPET", table) else { return Ok(None) };
     let register = register.filter(|register| register.space == Space::Memory).ok_or(Refused::Nowhere)?;
     let at = register.address;
-    let bits = machine.selection.paging.limits.phys_bits;
-    if at.checked_add(HPET_BYTES - 1).is_none_or(|last| last >> bits != 0) {
-        return Err(Refused::Beyond(at, bits));
-    }
-    if at % 8 != 0 {
-        return Err(Refused::Unaligned(at));
-    }
-    let (first, last) = (PhysAddr(at).frame(), PhysAddr(at + HPET_BYTES - 1).frame());
-    if [first, last].iter().any(|frame| machine.memory_map.kind_of(*frame).is_some_and(|kind| kind != Kind::Reserved)) {
-        return Err(Refused::InRam(at));
-    }
-    let memory = &mut machine.memory.lock();
-    let mapped = machine.map.map_device(memory, "hpet", PhysAddr(at), HPET_BYTES, Cache::Uncached);
-    let registers = mapped.map_err(Refused::Unmapped)?;
+    let registers = registers::map(machine, "hpet", at, HPET_BYTES, 8).map_err(Refused::Misplaced)?;
     Ok(Some(prepared(machine, Reference::Hpet { registers })?))
 }
 

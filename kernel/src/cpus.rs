@@ -1,31 +1,18 @@
-//! The other CPUs: which there are, starting them, and telling of them.
+//! The other CPUs: which of those that the firmware lists are started, and telling of them.
 
 use alloc::vec::Vec;
 
-use acpi::{Entry, Madt, State};
 use log::{info, warn};
 
-use crate::tables::Reader;
 use crate::{CpuState, Machine};
 
-/// Starts the CPUs that the firmware lists. Whatever is wrong is said, and the kernel goes on with those that it has.
-pub fn start(machine: &mut Machine) {
+/// Starts those of the CPUs with the APICs `listed` that may run, beside this one, which has the APIC `own`. Whatever is wrong is said,
+/// and the kernel goes on with those that it has.
+pub fn start(machine: &mut Machine, listed: Vec<u32>, own: u32) {
     if machine.boot.max_cpus == Some(1) {
         info!("cpus: one, as the command line says");
         return;
     }
-    let Some(listed) = list(machine) else { return };
-    let own = match machine.platform.open_apic(&mut machine.map, &mut machine.memory.lock()) {
-        Ok(Some(own)) => own,
-        Ok(None) => {
-            info!("cpus: one; it has no local APIC by which it could reach others");
-            return;
-        }
-        Err(error) => {
-            warn!("cpus: one; its local APIC cannot be mapped: {error}");
-            return;
-        }
-    };
     let others = choose(listed, own, machine.boot.max_cpus);
     if others.is_empty() {
         return;
@@ -44,38 +31,6 @@ pub fn start(machine: &mut Machine) {
         Err(failure) => warn!("cpus: the others cannot be started: {failure}"),
     }
     report(machine, &others);
-}
-
-/// The numbers of the APICs of those CPUs that can be started, as the firmware lists them.
-fn list(machine: &mut Machine) -> Option<Vec<u32>> {
-    let Some(root) = machine.boot.acpi else {
-        info!("cpus: one; there are no ACPI tables that would list others");
-        return None;
-    };
-    let memory = &mut Reader(machine);
-    let mut listed = Vec::new();
-    let (mut absent, mut lost) = (0, 0);
-    let read = Madt::read(memory, root, &mut |fault| warn!("acpi: {fault}")).and_then(|madt| {
-        madt.each(memory, &mut |entry| match entry {
-            Entry::Processor(processor) if processor.state == State::Enabled => match listed.try_reserve(1) {
-                Ok(()) => listed.push(processor.apic),
-                Err(_) => lost += 1,
-            },
-            Entry::Processor(_) => absent += 1,
-            Entry::IoApic { .. } | Entry::Override { .. } => {}
-        })
-    });
-    if let Err(fault) = read {
-        info!("cpus: one; acpi: {fault}");
-        return None;
-    }
-    if absent > 0 {
-        info!("cpus: {absent} are listed that are not there");
-    }
-    if lost > 0 {
-        warn!("cpus: there is no memory to list {lost} more");
-    }
-    Some(listed)
 }
 
 /// Those of `listed` that are to be started beside the one with the APIC `own`, each once.

@@ -14,6 +14,7 @@
 
 extern crate alloc;
 
+mod apic;
 mod atlas;
 mod audit;
 mod bench;
@@ -22,6 +23,7 @@ mod console;
 mod cpus;
 mod fault;
 mod hammer;
+mod lines;
 pub mod log;
 mod machine;
 mod modes;
@@ -30,15 +32,18 @@ mod peek;
 mod platform;
 mod power;
 mod prompt;
+mod registers;
 mod selftest;
 mod show;
 mod tables;
 pub mod threads;
 
 pub use clock::Clock;
+pub use lines::Lines;
 pub use machine::{BootFacts, Machine};
 pub use platform::{
-    CpuFacts, CpuState, Fault, Input, Platform, Reference, Registers, Reset, Sleep, StartFailure, Started, Time, Unfit,
+    CpuFacts, CpuState, Fault, Input, LineRoute, Platform, Reference, Registers, Reset, Sleep, StartFailure, Started,
+    Time, Unfit,
 };
 
 use core::fmt::Write;
@@ -55,7 +60,10 @@ pub fn start(mut machine: Machine) -> ! {
     tables::find_root(&mut machine);
     clock::find(&mut machine);
     threads::start(&mut machine);
-    cpus::start(&mut machine);
+    if let Some((listed, own)) = apic::open(&mut machine) {
+        lines::route(&mut machine, &listed.wiring);
+        cpus::start(&mut machine, listed.cpus, own);
+    }
     audit::at_boot(&mut console, &machine);
     // A console that fails has nobody to complain to.
     let _ = ready(&mut console, &machine);
@@ -66,6 +74,7 @@ pub fn start(mut machine: Machine) -> ! {
         info!("frames: {met} requests were met, {refused} refused");
     }
     machine.platform.listen();
+    lines::try_out(&mut machine);
     if machine.boot.selftest {
         let passed = selftest::run(&mut console, &mut machine, "").unwrap_or(false);
         machine.platform.exit(passed);

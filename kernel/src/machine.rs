@@ -3,7 +3,7 @@
 use mm::{Features, KernelMap, Memory, MemoryMap, Selection};
 use sched::Lock;
 
-use crate::{Clock, Platform};
+use crate::{Clock, Lines, Platform};
 
 /// The running machine. Whoever holds it mutably is the only one who changes the tables or the mode.
 pub struct Machine {
@@ -22,6 +22,8 @@ pub struct Machine {
     pub memory_map: MemoryMap<'static>,
     /// What the time is told by.
     pub clock: Clock,
+    /// What brings devices' interrupts.
+    pub lines: Lines,
     /// What the loader said beside that.
     pub boot: BootFacts,
 }

@@ -57,6 +57,27 @@ pub trait Platform: Sync {
     /// Why its registers could not be mapped.
     fn open_apic(&self, map: &mut KernelMap, memory: &mut Memory) -> Result<Option<u32>, MapError>;
 
+    /// The lines of the ISA bus by which devices interrupt, and the devices' names.
+    fn lines(&self) -> &'static [(u8, &'static str)];
+
+    /// How often the line of this number has interrupted, whatever brought that to the CPU.
+    fn interrupts(&self, line: u8) -> u32;
+
+    /// Opens the I/O APIC whose registers are mapped at `registers`, uncached and for good, and tells how many pins it has. It has the
+    /// next number of its own, from 0 on.
+    ///
+    /// # Errors
+    /// What its version reads, if it is none.
+    fn open_io_apic(&self, registers: VirtAddr) -> Result<u32, u32>;
+
+    /// Has I/O APICs bring the interrupts of devices from here on, instead of the 8259s. Tells whether they do: not if they cannot name
+    /// this CPU, or a line is left without a route.
+    fn route_lines(&self, routes: &[LineRoute]) -> bool;
+
+    /// With interrupts on: sees whether the timer comes through the I/O APICs, if those serve, and has the 8259s serve again if not.
+    /// Tells whether all is as it was.
+    fn try_lines(&self) -> bool;
+
     /// Starts the CPUs whose APICs have these numbers, each once and none that runs already, and waits until they are up or it
     /// has taken too long. They come to the live mode, and have what `features` says or are left out. [`open_apic`] has told
     /// this CPU's number.
@@ -163,6 +184,21 @@ pub struct CpuState {
     pub online: bool,
     /// How many requests of other CPUs it has answered.
     pub answers: u32,
+}
+
+/// How a line of the ISA bus reaches an I/O APIC.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LineRoute {
+    /// The line, 0 to 15.
+    pub line: u8,
+    /// The number of the I/O APIC, in the order in which they were opened.
+    pub io_apic: usize,
+    /// Its pin.
+    pub pin: u32,
+    /// The line is active when low instead of when high.
+    pub active_low: bool,
+    /// It interrupts by level instead of by edge.
+    pub by_level: bool,
 }
 
 /// What came of starting CPUs.

@@ -39,11 +39,15 @@ pub enum Class {
     Slots,
     /// A thread's name.
     Name,
+    /// How the lines of devices lead to controllers.
+    Lines,
+    /// The choice of a register of an I/O APIC.
+    IoApic,
 }
 
 impl Class {
     /// All of them, in the order in which they are taken.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Stacks,
         Self::Test,
         Self::Heap,
@@ -57,6 +61,8 @@ impl Class {
         Self::Queue,
         Self::Slots,
         Self::Name,
+        Self::Lines,
+        Self::IoApic,
     ];
 
     /// Those that are taken with interrupts on. An interrupt finds any of them held.
@@ -76,8 +82,11 @@ impl Class {
             Self::Memory => Self::Heap.bit(),
             Self::Log => Self::Memory.behind() | Self::Memory.bit(),
             Self::Com1 | Self::Screen => Self::Log.behind() | Self::Log.bit(),
-            Self::Receiver | Self::Keyboard | Self::Sleepers | Self::Slots | Self::Name => Self::OF_THREADS,
+            Self::Receiver | Self::Keyboard | Self::Sleepers | Self::Slots | Self::Name | Self::Lines => {
+                Self::OF_THREADS
+            }
             Self::Queue => Self::OF_THREADS | Self::Sleepers.bit(),
+            Self::IoApic => Self::OF_THREADS | Self::Lines.bit(),
         }
     }
 }
@@ -98,6 +107,8 @@ impl fmt::Display for Class {
             Self::Queue => "the queue of a CPU",
             Self::Slots => "the list of free threads",
             Self::Name => "a thread's name",
+            Self::Lines => "the routes of lines",
+            Self::IoApic => "an I/O APIC",
         })
     }
 }

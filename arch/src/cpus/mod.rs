@@ -20,10 +20,7 @@ pub mod work;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
 use crate::percpu::{self, MAX};
-use crate::{apic, interrupts, preempt};
-
-/// The interrupt by which one CPU asks something of another.
-pub(crate) const REQUEST: u8 = 0xF0;
+use crate::{apic, interrupts, preempt, vectors};
 
 /// What can be asked.
 mod ask {
@@ -142,7 +139,7 @@ fn others() -> impl Iterator<Item = (usize, &'static Cpu)> {
 /// Asks `what` of `cpu`, and interrupts it.
 fn request(cpu: &Cpu, what: u32) {
     cpu.requests.fetch_or(what, Ordering::SeqCst);
-    apic::send(cpu.apic.load(Ordering::Relaxed), REQUEST);
+    apic::send(cpu.apic.load(Ordering::Relaxed), vectors::REQUEST);
 }
 
 /// The interrupt by which something is asked of this CPU.

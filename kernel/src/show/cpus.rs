@@ -5,7 +5,7 @@ use core::fmt::{self, Write};
 use crate::Machine;
 use crate::console::Console;
 
-/// Prints a line for each CPU, and what they asked of one another.
+/// Prints a line for each CPU, what they asked of one another, and what brings devices' interrupts to them.
 pub fn cpus(console: &mut Console, machine: &Machine) -> fmt::Result {
     let mode = machine.selection.paging.routines.info.name;
     writeln!(console, "CPU  APIC  state    mode  answers")?;
@@ -18,5 +18,6 @@ pub fn cpus(console: &mut Console, machine: &Machine) -> fmt::Result {
     });
     told?;
     let (shootdowns, asked) = machine.platform.shootdowns();
-    writeln!(console, "shootdowns: {shootdowns}, in which {asked} CPUs were asked")
+    writeln!(console, "shootdowns: {shootdowns}, in which {asked} CPUs were asked")?;
+    machine.lines.show(console, machine.platform)
 }

@@ -44,6 +44,21 @@ pub fn ready(row: &Row, line: &str, mode: Mode, xpa: Xpa, nx: bool, pa_bits: u32
     }
 }
 
+/// Looks whether the devices that were used have interrupted: what they have would also come, a moment later, if they did not.
+pub fn interrupts(machine: &mut Machine, row: &Row) -> Result<(), String> {
+    let said = machine.command("cpus", COMMAND)?;
+    let devices = ["timer", "COM1", "keyboard"];
+    for device in &devices[..if row.keyboard.is_empty() { 2 } else { 3 }] {
+        let line = said.lines().find(|line| line.split_whitespace().nth(1) == Some(device));
+        let count: u32 =
+            line.and_then(|line| line.split_whitespace().last()?.parse().ok()).ok_or("no count of interrupts")?;
+        if count == 0 {
+            return Err(format!("the {device} has never interrupted: {said}"));
+        }
+    }
+    Ok(())
+}
+
 fn mib(memory: &str) -> Option<u64> {
     let (number, unit) = memory.split_at(memory.len() - 1);
     let number: u64 = number.parse().ok()?;

@@ -145,6 +145,42 @@ pub fn rows() -> Vec<Row> {
         on(5, "hostile: an HPET where nothing is", "acpi-hpet-nothing", "")
             .says("the HPET is not used: it says that it counts once in")
             .asks("uptime", "by the PIT"),
+        on(5, "hostile: two I/O APICs, one where nothing is", "lines-two-io-apics", "")
+            .says(
+                "lines: I/O APIC 3 is not used: it should be at 0xe0000000, where there is none: its version reads 0x",
+            )
+            .asks("cpus", "lines: I/O APIC 5 at 0xfec00000, GSI 0-23")
+            .keyboard("y z", "'yz' is no command"),
+        on(4, "hostile: an I/O APIC in RAM", "lines-io-apic-in-ram", "")
+            .says("lines: I/O APIC 0 is not used: it should be at 0x4000000, where there is RAM")
+            .says("lines: the 8259s serve: no I/O APIC has GSI 2, at which line 0 (timer) should be")
+            .asks("cpus", "lines: 8259s")
+            .keyboard("y z", "'yz' is no command"),
+        on(3, "hostile: an I/O APIC where nothing is", "lines-io-apic-nothing", "")
+            .says(
+                "lines: I/O APIC 0 is not used: it should be at 0xe0000000, where there is none: its version reads 0x",
+            )
+            .asks("cpus", "lines: 8259s"),
+        on(3, "hostile: an I/O APIC between two addresses", "lines-io-apic-unaligned", "")
+            .says("lines: I/O APIC 0 is not used: it should be at 0xfec00010, which is not a multiple of 256")
+            .asks("cpus", "lines: 8259s"),
+        on(5, "hostile: two I/O APICs with the same GSIs", "lines-io-apic-twice", "")
+            .says("lines: the 8259s serve: I/O APICs 5 and 6 have the same GSIs")
+            .asks("cpus", "lines: 8259s"),
+        on(4, "hostile: a GSI that no I/O APIC has", "lines-no-pin", "")
+            .says("lines: the 8259s serve: no I/O APIC has GSI 24, at which line 4 (COM1) should be")
+            .asks("cpus", "lines: 8259s"),
+        on(5, "hostile: a line with two overrides", "lines-differ", "")
+            .says("lines: the 8259s serve: line 0 has two overrides that differ, to GSI 2 and to GSI 0")
+            .asks("cpus", "lines: 8259s"),
+        on(3, "hostile: an override of no line", "lines-no-line", "")
+            .says("lines: the 8259s serve: an override is for line 200 of bus 0, which cannot be")
+            .asks("cpus", "lines: 8259s"),
+        on(4, "hostile: a timer at the wrong pin", "lines-timer-nowhere", "")
+            .asks("log", "lines: the 8259s serve: the timer does not come through the I/O APIC")
+            .asks("cpus", "lines: 8259s; the timer does not come through the I/O APIC")
+            .asks("threads", "threads: 2, ")
+            .keyboard("y z", "'yz' is no command"),
         stops(on(2, "hostile: a wrong magic number", "magic-wrong", ""), "not started by a multiboot2 loader"),
         stops(on(5, "hostile: a wrong magic number, x86_64", "magic-wrong", ""), "not started by a multiboot2 loader"),
     ]

@@ -253,6 +253,8 @@ fn run(row: &Row, iso: &Path, folder: &Path) -> Verdict {
                 if row.says.iter().any(|sentence| sentence.contains("pixels of")) {
                     check::screen(&mut machine, row)?;
                 }
+                keyboard::check(&mut machine, row)?;
+                check::interrupts(&mut machine, row)?;
                 // What the kernel was told is all that is tried here; what it can do is tried on the other rows.
                 return Ok(format!("{}, {tables}", mode.name()));
             }
@@ -261,6 +263,7 @@ fn run(row: &Row, iso: &Path, folder: &Path) -> Verdict {
             let tables = check::tables(&mut machine, mode, nx, pa_bits)?;
             let keys = if row.prompt { prompt::check(&mut machine)? + ", " } else { String::new() };
             keyboard::check(&mut machine, row)?;
+            check::interrupts(&mut machine, row)?;
             clock::check(&mut machine, row)?;
             let screen = check::screen(&mut machine, row)?;
             machine.type_keys("poweroff\r")?;

@@ -8,6 +8,9 @@ use crate::row::Mode::{Pml2, Pml3, Pml4, Pml5};
 use crate::row::Xpa::{Off, On, Unsupported};
 use crate::row::{Expect, Mode, Row, i686, x86_64};
 
+/// What brings the lines of QEMU's machines to their CPUs.
+const PC_LINES: &str = "lines: I/O APIC 0 at 0xfec00000, GSI 0-23";
+
 /// Every machine, and what has to come up on it.
 pub fn rows() -> Vec<Row> {
     let mut rows = machines();
@@ -83,20 +86,34 @@ fn machines() -> Vec<Row> {
         x86_64("2 CPUs, max", "max", "256M").cpus(2).asks("hammer 2", "no word is stale").ready(Pml5, On, true, 40),
         x86_64("4 CPUs, max, 16 MiB", "max", "16M").cpus(4).ready(Pml5, On, true, 40),
         x86_64("8 CPUs, max", "max", "256M").cpus(8).ready(Pml5, On, true, 40).asks("cpus", "     online   pml5"),
-        x86_64("2 CPUs, UEFI x64", "max", "512M").cpus(2).firmware(UefiX64).ready(Pml5, On, true, 40),
-        i686("2 CPUs, UEFI ia32", "coreduo", "512M").cpus(2).firmware(UefiIa32).ready(Pml3, On, true, 32),
+        x86_64("2 CPUs, UEFI x64", "max", "512M")
+            .cpus(2)
+            .firmware(UefiX64)
+            .ready(Pml5, On, true, 40)
+            .asks("cpus", PC_LINES),
+        i686("2 CPUs, UEFI ia32", "coreduo", "512M")
+            .cpus(2)
+            .firmware(UefiIa32)
+            .ready(Pml3, On, true, 32)
+            .asks("cpus", PC_LINES),
         i686("2 CPUs without APICs", "pentium3,-apic", "64M")
             .cpus(2)
             .only(1)
             .ready(Pml3, On, false, 36)
-            .says("no local APIC"),
+            .says("no local APIC")
+            .asks("cpus", "lines: 8259s"),
         x86_64("4 CPUs, maxcpus=2", "max", "64M")
             .cpus(4)
             .only(2)
             .options("maxcpus=2")
             .ready(Pml5, On, true, 40)
             .says("2 are left alone"),
-        x86_64("2 CPUs, maxcpus=1", "max", "64M").cpus(2).only(1).options("maxcpus=1").ready(Pml5, On, true, 40),
+        x86_64("2 CPUs, maxcpus=1", "max", "64M")
+            .cpus(2)
+            .only(1)
+            .options("maxcpus=1")
+            .ready(Pml5, On, true, 40)
+            .asks("cpus", PC_LINES),
         x86_64("2 CPUs, maxcpus=none", "max", "64M")
             .cpus(2)
             .options("maxcpus=none")
@@ -139,8 +156,8 @@ fn machines() -> Vec<Row> {
             .screen("640x480x16")
             .expect(Expect::Refuses("Strata needs 16 MiB of RAM")),
         // The prompt, key by key and pasted to.
-        i686("the prompt, 486", "486", "64M").prompt().ready(Pml2, Unsupported, false, 32),
-        x86_64("the prompt, max", "max", "64M").prompt().ready(Pml5, On, true, 40),
+        i686("the prompt, 486", "486", "64M").prompt().asks("cpus", "lines: 8259s").ready(Pml2, Unsupported, false, 32),
+        x86_64("the prompt, max", "max", "64M").prompt().asks("cpus", PC_LINES).ready(Pml5, On, true, 40),
         // What things cost, in instructions.
         i686("bench, 486", "486", "64M")
             .asks("bench", "bench: this CPU has no time-stamp counter to measure with")
@@ -253,11 +270,25 @@ fn machines() -> Vec<Row> {
             .options("keys=de")
             .keyboard("y z shift-7 slash alt_r-q less", "'zy/-@<' is no command")
             .keyboard("c m d l i x left delete n e", "keys=de")
+            .asks("cpus", "lines: 8259s")
             .ready(Pml2, Unsupported, false, 32),
         x86_64("a PS/2 keyboard, max", "max", "64M")
             .keyboard("y z shift-7 slash alt_r-q", "'yz&/q' is no command")
             .keyboard("shift-v caps_lock e caps_lock backspace backspace v e r s i o n", "Strata ")
+            .asks("cpus", PC_LINES)
             .ready(Pml5, On, true, 40),
+        i686("a PS/2 keyboard, 2 CPUs, coreduo, NOXPA", "coreduo", "64M")
+            .cpus(2)
+            .noxpa()
+            .keyboard("y z", "'yz' is no command")
+            .asks("cpus", PC_LINES)
+            .ready(Pml2, Off, false, 32),
+        // With a local APIC, and no table that says where the lines go.
+        i686("a PS/2 keyboard, no ACPI", "pentium3", "64M")
+            .machine("pc,acpi=off")
+            .keyboard("y z", "'yz' is no command")
+            .asks("cpus", "lines: 8259s")
+            .ready(Pml3, On, false, 36),
         x86_64("a PS/2 keyboard, no such layout", "max", "64M")
             .options("keys=qwertz")
             .says("'keys=qwertz' names no layout and is ignored; there are us, uk, de,")

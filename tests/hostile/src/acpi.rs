@@ -42,6 +42,35 @@ pub fn list(tables: &[u64]) -> u64 {
     table(0, b"XSDT", length, &[(HEADER, &content[..tables.len() * 8])])
 }
 
+/// The table of interrupt controllers with one CPU and these entries, in page 1 (ACPI Specification 6.5, 5.2.12).
+pub fn controllers(entries: &[&[u8]]) -> u64 {
+    const ENTRIES: usize = 44;
+    let mut content = [0; 256];
+    content[..4].copy_from_slice(&0xFEE0_0000u32.to_le_bytes());
+    put(&mut content, 4, &[1]);
+    let mut end = ENTRIES - HEADER;
+    for entry in [&[0, 8, 0, 0, 1, 0, 0, 0][..]].iter().chain(entries) {
+        put(&mut content, end, entry);
+        end += entry.len();
+    }
+    table(1, b"APIC", HEADER + end, &[(HEADER, &content[..end])])
+}
+
+/// An entry of that table: the I/O APIC number `id` at `address`, whose first pin has the GSI `base`.
+pub fn io_apic(id: u8, address: u32, base: u32) -> [u8; 12] {
+    let mut entry = [1, 12, id, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    put(&mut entry, 4, &address.to_le_bytes());
+    put(&mut entry, 8, &base.to_le_bytes());
+    entry
+}
+
+/// And another: `line` of the ISA bus has the GSI `gsi`, and these flags.
+pub fn wire(line: u8, gsi: u32, flags: u8) -> [u8; 10] {
+    let mut entry = [2, 10, 0, line, 0, 0, 0, 0, flags, 0];
+    put(&mut entry, 4, &gsi.to_le_bytes());
+    entry
+}
+
 /// Says that the list has so many bytes.
 pub fn lie_of_length(list: u64, length: u32) -> u64 {
     // SAFETY: as in `table`.

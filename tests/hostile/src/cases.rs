@@ -19,7 +19,7 @@ const RESERVED: u32 = 2;
 const BAD: u32 = 5;
 
 /// All cases.
-pub const CASES: [(&str, Build); 48] = [
+pub const CASES: [(&str, Build); 57] = [
     ("nothing-wrong", |block, given| start(block, given).sections(given.kernel, 0).done()),
     ("tag-cut", |block, given| {
         start(block, given).tag_of_size(9, 4096, &[0; 24]).without_end();
@@ -114,6 +114,22 @@ pub const CASES: [(&str, Build); 48] = [
     ("acpi-hpet-in-ram", |block, given| clocks(block, given, 64 * MIB)),
     ("acpi-hpet-beyond", |block, given| clocks(block, given, 1 << 52)),
     ("acpi-hpet-nothing", |block, given| clocks(block, given, 0xE000_0000)),
+    // The machine's own, behind one at which nothing is; its keyboard by level, which the device does not mind.
+    ("lines-two-io-apics", |block, given| {
+        let two = [&acpi::io_apic(3, 0xE000_0000, 24), &IO_APIC[..]];
+        lines(block, given, &[two[0], two[1], &TIMER, &acpi::wire(1, 1, 0xD)])
+    }),
+    ("lines-io-apic-in-ram", |block, given| lines(block, given, &[&acpi::io_apic(0, 64 * MIB as u32, 0), &TIMER])),
+    ("lines-io-apic-nothing", |block, given| lines(block, given, &[&acpi::io_apic(0, 0xE000_0000, 0), &TIMER])),
+    ("lines-io-apic-unaligned", |block, given| lines(block, given, &[&acpi::io_apic(0, 0xFEC0_0010, 0), &TIMER])),
+    ("lines-io-apic-twice", |block, given| {
+        lines(block, given, &[&IO_APIC, &TIMER, &acpi::io_apic(6, 0xFEC0_0000, 23)])
+    }),
+    ("lines-no-pin", |block, given| lines(block, given, &[&IO_APIC, &acpi::wire(4, 24, 0), &TIMER])),
+    ("lines-differ", |block, given| lines(block, given, &[&IO_APIC, &TIMER, &acpi::wire(0, 0, 0)])),
+    ("lines-no-line", |block, given| lines(block, given, &[&IO_APIC, &TIMER, &acpi::wire(200, 9, 0)])),
+    // Nothing is connected to that pin.
+    ("lines-timer-nowhere", |block, given| lines(block, given, &[&IO_APIC, &acpi::wire(0, 15, 0)])),
     ("screen-as-it-is", |block, given| screen(block, given, |_| ())),
     ("screen-and-no-map", |block, given| {
         block.command_line(given.words().1).tag(8, given.screen());
@@ -189,6 +205,15 @@ fn start<'a>(block: &'a mut Block, given: &Given) -> &'a mut Block {
 fn tables(block: &mut Block, given: &Given, list: u64, error: u8) -> u32 {
     block.command_line(given.words().1).loader().memory_map(areas(given).chain([acpi::KEPT]));
     acpi::pointer(block, list, error).done()
+}
+
+/// The I/O APIC of the machine, and its timer's line.
+const IO_APIC: [u8; 12] = [1, 12, 5, 0, 0, 0, 0xC0, 0xFE, 0, 0, 0, 0];
+const TIMER: [u8; 10] = [2, 10, 0, 0, 2, 0, 0, 0, 0, 0];
+
+/// A table of interrupt controllers with these entries.
+fn lines(block: &mut Block, given: &Given, entries: &[&[u8]]) -> u32 {
+    tables(block, given, acpi::list(&[acpi::controllers(entries)]), 0)
 }
 
 /// Tables of an HPET at `address` and of a power management timer of four bytes at port 0.

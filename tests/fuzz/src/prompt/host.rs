@@ -4,8 +4,8 @@ use std::panic::resume_unwind;
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use kernel::{
-    BootFacts, Clock, CpuFacts, CpuState, Fault, Input, Machine, Platform, Reference, Registers, Reset, Sleep,
-    StartFailure, Started, Time, Unfit,
+    BootFacts, Clock, CpuFacts, CpuState, Fault, Input, LineRoute, Lines, Machine, Platform, Reference, Registers,
+    Reset, Sleep, StartFailure, Started, Time, Unfit,
 };
 use mm::{
     Access, Controls, FaultCode, Features, PAGE_SIZE, PhysAddr, Region, Section, Trial, VirtAddr, Width, Window, select,
@@ -96,6 +96,7 @@ impl Board {
             features: FULL,
             memory_map,
             clock: Clock::default(),
+            lines: Lines::default(),
             boot: BootFacts {
                 arch: "x86_64",
                 command_line: "",
@@ -266,6 +267,26 @@ impl Platform for Host {
 
     fn open_apic(&self, _: &mut KernelMap, _: &mut Memory) -> Result<Option<u32>, MapError> {
         Ok(None)
+    }
+
+    fn lines(&self) -> &'static [(u8, &'static str)] {
+        &[]
+    }
+
+    fn interrupts(&self, _: u8) -> u32 {
+        0
+    }
+
+    fn open_io_apic(&self, _: VirtAddr) -> Result<u32, u32> {
+        unreachable!("there is no APIC")
+    }
+
+    fn route_lines(&self, _: &[LineRoute]) -> bool {
+        unreachable!("there is no APIC")
+    }
+
+    fn try_lines(&self) -> bool {
+        true
     }
 
     fn start_cpus(
