@@ -2,18 +2,22 @@
 
 use alloc::vec::Vec;
 
-use arch::{apic, cpus};
-use kernel::{CpuState, Platform, StartFailure, Started};
-use mm::{Cache, Features, Frame, KernelMap, MapError, Memory, OwnedFrames, PAGE_SIZE, PhysAddr, Stack};
-use sched::lock::Lock;
-
 use crate::platform::PC;
+use arch::{apic, cpus};
+use kernel::{CpuMemory, CpuState, Memories, Platform, StartFailure, Started};
+use log::warn;
+use mm::{Cache, Features, Frame, KernelMap, MapError, Memory, OwnedFrames, PAGE_SIZE, PhysAddr, Stack};
 
 /// Where a CPU can begin ends: it has 20 bits of address. Pages from 0xA0 on are not RAM, and 0xA0 to 0xBF no start-up vectors.
 const REACH: Frame = Frame(0xA0);
 
 /// Pages of each of a CPU's stacks, log2.
 const STACK_ORDER: u8 = 2;
+
+/// Pages of its memory, log2.
+const MEMORY_ORDER: u8 = size_of::<CpuMemory>().div_ceil(PAGE_SIZE as usize).next_power_of_two().trailing_zeros() as u8;
+
+const _: () = assert!(MEMORY_ORDER <= Stack::MAX_ORDER);
 
 /// How long CPUs are waited for, in milliseconds.
 const PATIENCE: u32 = 1000;
@@ -40,7 +44,7 @@ type Stacks = [Stack; cpus::start::STACKS_EACH];
 pub fn start(
     apics: &[u32],
     map: &mut KernelMap,
-    memory: &'static Lock<Memory>,
+    memory: &'static Memories,
     features: &Features,
 ) -> Result<Started, StartFailure> {
     let mut stacks = provide(apics.len(), map, memory)?;
@@ -58,7 +62,30 @@ pub fn start(
     for stacks in stacks.drain(used..) {
         give_back(stacks, map, memory);
     }
+    for index in 1..=used {
+        if give_memory(index, map, memory).is_err() {
+            warn!("cpus: there is no room for free frames of their own from CPU {index} on; they use the first one's");
+            break;
+        }
+    }
     started
+}
+
+/// Gives the CPU number `index` a memory of its own. Like a stack it lies where it is in both modes, which the heap does not.
+fn give_memory(index: usize, map: &mut KernelMap, memory: &Memories) -> Result<(), MapError> {
+    let mut memory_here = memory.lock();
+    let own = memory_here.another().ok_or(MapError::NotOffered)?;
+    let place = map.map_stack(&mut memory_here, MEMORY_ORDER)?;
+    let at = place.pages().start.0 as usize as *mut CpuMemory;
+    // SAFETY: the pages are mapped for good, as nothing takes them back, are large enough and begin at a multiple of their size,
+    // and are nobody else's.
+    let own = unsafe {
+        at.write(CpuMemory::new(own));
+        &*at
+    };
+    drop(memory_here);
+    memory.add(index, own);
+    Ok(())
 }
 
 /// Starts CPUs that have been provided for, on the page `page`.
@@ -66,7 +93,7 @@ fn start_on(
     page: &mut OwnedFrames,
     apics: &[u32],
     map: &mut KernelMap,
-    memory: &'static Lock<Memory>,
+    memory: &'static Memories,
     features: &Features,
 ) -> Result<Started, StartFailure> {
     let mmu = PC.mmu();
@@ -98,7 +125,7 @@ fn other(index: usize) -> ! {
 }
 
 /// Makes what `count` CPUs need, or fewer, if there is no memory for so many.
-fn provide(count: usize, map: &mut KernelMap, memory: &Lock<Memory>) -> Result<Vec<Stacks>, StartFailure> {
+fn provide(count: usize, map: &mut KernelMap, memory: &Memories) -> Result<Vec<Stacks>, StartFailure> {
     let mut all = Vec::new();
     all.try_reserve_exact(count).map_err(|_| StartFailure::NoMemory)?;
     while all.len() < count {
@@ -127,7 +154,7 @@ fn map_stacks(map: &mut KernelMap, memory: &mut Memory) -> Option<Stacks> {
     None
 }
 
-fn give_back(stacks: Stacks, map: &mut KernelMap, memory: &Lock<Memory>) {
+fn give_back(stacks: Stacks, map: &mut KernelMap, memory: &Memories) {
     let memory = &mut memory.lock();
     stacks.into_iter().for_each(|stack| map.unmap_stack(memory, PC.mmu(), stack));
 }

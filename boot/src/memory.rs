@@ -2,9 +2,11 @@
 
 use core::fmt;
 
+use kernel::{CpuMemory, Memories};
 use mm::frames::Boundary;
-use mm::{Frame, FrameError, FrameRun, Frames, Kind, Layout, Memory, MemoryMap, PAGE_SIZE, PhysAddr, Region, Window};
-use sched::{Class, Lock};
+use mm::{
+    Frame, FrameError, FrameRun, Frames, Kind, Layout, Memory, MemoryMap, PAGE_SIZE, PhysAddr, Pool, Region, Window,
+};
 use spin::{Mutex, MutexGuard, Once};
 
 /// Strata asks for 16 MiB. Of so much, firmware and the holes below 1 MiB take their share, so this counts as 16.
@@ -17,7 +19,10 @@ const REGIONS: usize = 4096;
 const DMA_END: Frame = Frame(16 << 8);
 const DMA32_END: Frame = Frame(4 << 18);
 
-static MEMORY: Once<Lock<Memory>> = Once::new();
+/// What the memories of all CPUs have in common, and that of the first.
+static POOL: Once<Pool> = Once::new();
+static FIRST: Once<CpuMemory> = Once::new();
+static MEMORIES: Memories = Memories::new();
 
 /// Why there is no memory to work with.
 #[derive(Clone, Copy, Debug)]
@@ -106,12 +111,14 @@ fn highest(map: &MemoryMap, pages: u64, end: Frame) -> Option<Frame> {
     map.usable_runs().filter_map(fits).max().map(Frame)
 }
 
-/// The memory of the running kernel, once it has one.
-pub fn installed() -> Option<&'static Lock<Memory>> {
-    MEMORY.get()
+/// The memories of the running kernel, once it has one.
+pub fn installed() -> Option<&'static Memories> {
+    FIRST.get().map(|_| &MEMORIES)
 }
 
 /// Hands the memory over for the rest of the kernel's life.
-pub fn install(memory: Memory) -> &'static Lock<Memory> {
-    MEMORY.call_once(|| Lock::new(Class::Memory, memory))
+pub fn install(memory: Memory) -> &'static Memories {
+    let memory = memory.pooled(|pool| POOL.call_once(|| pool));
+    MEMORIES.install(FIRST.call_once(|| CpuMemory::new(memory)));
+    &MEMORIES
 }

@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use arch::trap::{self, Frame};
 use arch::{cpus, interrupts, mode, percpu, power, screen, serial};
 
-use kernel::threads;
+use kernel::{Memories, threads};
 use mm::{PAGE_SIZE, PagingRoutines, Stack, VirtAddr};
 use sched::order;
 
@@ -172,7 +172,7 @@ fn name(out: &mut Consoles, thread: Option<&sched::Report>) -> fmt::Result {
 /// Prints the way to `address` in the live tables.
 fn walk(out: &mut Consoles, address: VirtAddr) -> fmt::Result {
     // Before there is a memory, the stub's tables are live, and there is nothing to learn from them.
-    let Some(memory) = memory::installed() else { return Ok(()) };
+    let Some(memory) = memory::installed().map(Memories::own_lock) else { return Ok(()) };
     let memory = memory.try_lock().unwrap_or_else(|| {
         // SAFETY: whoever holds the lock is not coming back (see `report`). What it guards may be half changed; the
         // walk reads entries through the window and depends on nothing else.

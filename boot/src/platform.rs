@@ -6,13 +6,13 @@ use arch::{
 };
 use kernel::threads::Contexts;
 use kernel::{
-    CpuFacts, CpuState, Fault, Input, LineRoute, Platform, Reference, Registers, Reset, Sleep, StartFailure, Started,
-    Time, Unfit,
+    Alone, CpuFacts, CpuState, Fault, Input, LineRoute, Memories, Platform, Reference, Registers, Reset, Sleep,
+    StartFailure, Started, Time, Unfit,
 };
 use mm::{
     Access, Cache, Controls, FaultCode, Features, KernelMap, MapError, Memory, Mmu, PhysAddr, Trial, VirtAddr, Width,
 };
-use sched::lock::{self, Lock};
+use sched::lock;
 
 use crate::{cpus, heap, threads};
 
@@ -124,7 +124,7 @@ impl Platform for Pc {
         &self,
         apics: &[u32],
         map: &mut KernelMap,
-        memory: &'static Lock<Memory>,
+        memory: &'static Memories,
         features: &Features,
     ) -> Result<Started, StartFailure> {
         cpus::start(apics, map, memory, features)
@@ -170,7 +170,7 @@ impl Platform for Pc {
         heap::usage()
     }
 
-    fn enter(&self, from: &mut KernelMap, to: &mut KernelMap, memory: &mut Memory) -> Result<bool, MapError> {
+    fn enter(&self, from: &mut KernelMap, to: &mut KernelMap, memory: &mut Alone) -> Result<bool, MapError> {
         // On x86_64 the heap is out of reach until the first mode is back: no other thread may run meanwhile.
         assert!(lock::held() > 0, "the mode changes while the CPU could leave the thread that changes it");
         let page = mode::trampoline();
@@ -181,7 +181,13 @@ impl Platform for Pc {
         }
         // SAFETY: both trees are kernel maps: they map the image and the stacks on which this and the other CPUs run at the
         // same addresses, and now the page on which the mode is switched. The root comes from the window, below 4 GiB.
-        let kept = unsafe { others::park::while_others_stand(|| enter(to, memory)) };
+        let kept = unsafe {
+            others::park::while_others_stand(|| {
+                let kept = enter(to, memory);
+                memory.each_other(|memory| memory.follow_window(to.aperture()));
+                kept
+            })
+        };
         // SAFETY: every CPU's CR3 points to `to` now.
         unsafe {
             from.set_live(false);

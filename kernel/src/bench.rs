@@ -220,7 +220,7 @@ fn page_fault(machine: &mut Machine) -> Result<u64, Why> {
 fn lift(machine: &mut Machine) -> Result<(u64, u64), Why> {
     let other = modes::other(machine).ok_or(Why::OneMode)?;
     // The heap is not used from here on: on x86_64 the aperture, in which it lies, moves with the mode.
-    let memory = &mut *machine.memory.lock();
+    let memory = &mut machine.memory.alone();
     let platform = machine.platform;
     let clock = Clock::new(platform);
     let paging = Paging::new(other, &machine.features);

@@ -26,6 +26,7 @@ mod hammer;
 mod lines;
 pub mod log;
 mod machine;
+mod memory;
 mod modes;
 mod pager;
 mod peek;
@@ -41,6 +42,7 @@ pub mod threads;
 pub use clock::Clock;
 pub use lines::Lines;
 pub use machine::{BootFacts, Machine};
+pub use memory::{Alone, CpuMemory, Memories};
 pub use platform::{
     CpuFacts, CpuState, Fault, Input, LineRoute, Platform, Reference, Registers, Reset, Sleep, StartFailure, Started,
     Time, Unfit,

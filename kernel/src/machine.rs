@@ -1,17 +1,16 @@
 //! Everything that the kernel was handed when it started.
 
-use mm::{Features, KernelMap, Memory, MemoryMap, Selection};
-use sched::Lock;
+use mm::{Features, KernelMap, MemoryMap, Selection};
 
-use crate::{Clock, Lines, Platform};
+use crate::{Clock, Lines, Memories, Platform};
 
 /// The running machine. Whoever holds it mutably is the only one who changes the tables or the mode.
 pub struct Machine {
     /// What is below.
     pub platform: &'static dyn Platform,
-    /// Physical memory. The heap grows out of it too, so it is not locked across anything that allocates bytes:
+    /// Physical memory, of which each CPU has its own part at hand. The heap grows out of it too, so it is not locked across anything that allocates bytes:
     /// the heap would not wait for it but fail. Whoever has it keeps his CPU, and does not sleep.
-    pub memory: &'static Lock<Memory>,
+    pub memory: &'static Memories,
     /// The live tables.
     pub map: KernelMap,
     /// The mode that was chosen, and why.

@@ -6,9 +6,8 @@ use mm::{
     Access, Cache, Controls, FaultCode, Features, KernelMap, MapError, Memory, Mmu, PhysAddr, Trial, VirtAddr, Width,
 };
 
-use sched::lock::Lock;
-
 use crate::threads::Contexts;
+use crate::{Alone, Memories};
 
 /// The machine below the kernel. `boot` implements it with `arch`; the kernel itself never sees either.
 pub trait Platform: Sync {
@@ -90,7 +89,7 @@ pub trait Platform: Sync {
         &self,
         apics: &[u32],
         map: &mut KernelMap,
-        memory: &'static Lock<Memory>,
+        memory: &'static Memories,
         features: &Features,
     ) -> Result<Started, StartFailure>;
 
@@ -120,12 +119,12 @@ pub trait Platform: Sync {
     /// The byte heap: bytes in use, and bytes it has.
     fn heap(&self) -> (usize, usize);
 
-    /// Runs on `to` from now on instead of `from`, in whatever mode `to` is for; `memory.window` is moved to
+    /// Runs on `to` from now on instead of `from`, in whatever mode `to` is for; the windows of all CPUs' memories are moved to
     /// where `to` has its aperture. Tells whether every register that a function must preserve was preserved.
     ///
     /// # Errors
     /// Why the page on which the mode is switched could not be mapped in both trees. Nothing has changed then.
-    fn enter(&self, from: &mut KernelMap, to: &mut KernelMap, memory: &mut Memory) -> Result<bool, MapError>;
+    fn enter(&self, from: &mut KernelMap, to: &mut KernelMap, memory: &mut Alone) -> Result<bool, MapError>;
 
     /// Does what the CPU does not allow. Returns if this one does, or if there is no such thing on it.
     fn fault(&self, fault: Fault);

@@ -31,11 +31,13 @@ impl Injector {
 }
 
 impl Memory {
-    /// Refuses every request from now on but the next `requests`; none any more if there is no number.
+    /// Refuses every request from now on but the next `requests`, of whichever CPU; none any more if there is no number.
     ///
     /// Returns how many requests were met since this was called last, and how many were refused.
     pub fn fail_after(&mut self, requests: Option<u64>) -> (u64, u64) {
-        let before = core::mem::replace(&mut self.injector, Injector { left: requests, ..Injector::new() });
+        let before = self
+            .home
+            .with(|books| core::mem::replace(&mut books.injector, Injector { left: requests, ..Injector::new() }));
         (before.met, before.refused)
     }
 }

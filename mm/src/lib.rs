@@ -57,6 +57,7 @@ mod memory_map;
 mod owned;
 mod page_map;
 mod plant;
+mod pool;
 pub mod reserved;
 mod routines;
 mod select;
@@ -86,6 +87,7 @@ pub use memory::Memory;
 pub use memory_map::{Kind, Losses, MemoryMap, Region};
 pub use owned::OwnedFrames;
 pub use page_map::PageMap;
+pub use pool::{Peers, Pool};
 #[cfg(target_os = "none")]
 pub use routines::FAMILY;
 #[cfg(any(target_arch = "x86_64", not(target_os = "none")))]

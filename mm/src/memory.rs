@@ -1,7 +1,10 @@
 //! Physical memory as the page tables need it: where frames can be reached, and which are free.
+//!
+//! One CPU has one [`Memory`], which owns all that it needs. Several have one each: [`Memory::pooled`] makes the first of them, and
+//! [`Memory::another`] every other one (`pool.rs`).
 
 use crate::frames::{FrameCache, Purpose};
-use crate::shares::Shares;
+use crate::pool::{Home, Pool};
 use crate::walk::Hints;
 use crate::{Frame, FrameError, Frames, MapError, PAGE_SIZE, Window};
 
@@ -12,52 +15,95 @@ const ROOT_END: Frame = Frame(1 << 20);
 pub struct Memory {
     /// The frames that can be reached by pointer. Page tables come from among them.
     pub window: Window,
-    /// Which frames are free, but for those in the cache: what that holds counts as allocated here.
-    pub frames: Frames,
-    /// What single frames are dealt from. One, because one CPU changes page tables.
+    /// Which frames are free, but for those in caches: what they hold counts as allocated there. And who shares frames.
+    pub(crate) home: Home,
+    /// What single frames are dealt from.
     cache: FrameCache,
-    /// Which frames have more than one owner.
-    pub(crate) shares: Shares,
-    /// Where the last walks through page tables came to. Every tree is changed through the one memory that its tables come
-    /// from: a hint holds good for as long as that is so.
+    /// Where the last walks through page tables came to.
     pub(crate) hints: Hints,
-    #[cfg(feature = "inject")]
-    pub(crate) injector: crate::inject::Injector,
 }
 
 impl Memory {
     /// Memory that is seen through `window` and of which `frames` are free.
     pub const fn new(window: Window, frames: Frames) -> Self {
         let cache = FrameCache::new(window.frames().end());
-        Self {
-            window,
-            frames,
-            cache,
-            shares: Shares::NONE,
-            hints: Hints::new(),
-            #[cfg(feature = "inject")]
-            injector: crate::inject::Injector::new(),
-        }
+        Self { window, home: Home::new(frames), cache, hints: Hints::new() }
+    }
+
+    /// This memory, its books where those of other CPUs find them: `keep` has them kept for good.
+    pub fn pooled(self, keep: impl FnOnce(Pool) -> &'static Pool) -> Self {
+        Self { home: Home::Pool(self.home.share(keep)), ..self }
+    }
+
+    /// A memory for another CPU: the same frames behind the same window. `None` if the books are this one's alone.
+    pub fn another(&self) -> Option<Self> {
+        let window = self.window.again();
+        let cache = FrameCache::new(window.frames().end());
+        Some(Self { window, home: Home::Pool(self.home.pool()?), cache, hints: Hints::new() })
+    }
+
+    /// What this memory has in common with those of other CPUs; `None` if it is alone.
+    pub const fn pool(&self) -> Option<&'static Pool> {
+        self.home.pool()
+    }
+
+    /// Does `work` with the allocator behind the caches, to which free frames in caches count as allocated.
+    pub fn with_frames<R>(&mut self, work: impl FnOnce(&mut Frames) -> R) -> R {
+        self.home.with(|books| work(&mut books.frames))
+    }
+
+    /// Looks at the allocator behind the caches.
+    pub fn look_at_frames<R>(&self, look: impl FnOnce(&Frames) -> R) -> R {
+        self.home.look(|books| look(&books.frames))
     }
 
     /// How many frames are free, wherever they are.
     pub fn free_frames(&self) -> u64 {
-        self.frames.free_frames() + self.cache.frames()
+        self.look_at_frames(Frames::free_frames) + self.cached_frames()
     }
 
-    /// How many of them the cache holds.
+    /// How many of them caches hold: this CPU's and those of the others.
     pub fn cached_frames(&self) -> u64 {
-        self.cache.frames()
+        let mut sum = self.cache.frames();
+        self.home.peers(false, &mut |other| sum += other.cache.frames());
+        sum
     }
 
     /// Whether `frame` is one of those.
     pub fn is_cached(&self, frame: Frame) -> bool {
-        self.cache.holds(frame)
+        let mut cached = self.cache.holds(frame);
+        if !cached {
+            self.home.peers(false, &mut |other| cached |= other.cache.holds(frame));
+        }
+        cached
     }
 
-    /// Whether `frame` is free, in the allocator or in the cache.
+    /// Whether `frame` is free, in the allocator or in a cache.
     pub fn is_free(&self, frame: Frame) -> bool {
-        self.is_cached(frame) || self.frames.is_free(frame)
+        self.look_at_frames(|frames| frames.is_free(frame)) || self.is_cached(frame)
+    }
+
+    /// Gives what the cache holds back to the allocator, where every CPU finds it.
+    pub fn drain(&mut self) {
+        let cache = &mut self.cache;
+        self.home.with(|books| cache.drain(&mut books.frames));
+    }
+
+    /// Has every CPU forget where walks came to: a table was taken out of a tree, or an entry written that nobody foresaw.
+    pub(crate) fn forget_hints(&self) {
+        self.hints.forget();
+        if let Home::Pool(pool) = &self.home {
+            pool.begin_epoch();
+        }
+    }
+
+    /// Forgets where walks came to if another CPU has had all forget it since. To be called by whoever has got the right to
+    /// change a tree, before its hints are used.
+    #[inline(always)]
+    pub(crate) fn catch_up(&self) {
+        if let Home::Pool(pool) = &self.home {
+            self.hints.catch_up(pool.epoch());
+        }
     }
 
     /// Takes a block. Single frames are dealt from the cache: those that may lie anywhere apart from those that may
@@ -66,22 +112,37 @@ impl Memory {
     #[inline]
     pub(crate) fn alloc(&mut self, order: u8, below: Frame) -> Result<Frame, FrameError> {
         #[cfg(feature = "inject")]
-        if self.injector.refuses() {
+        if self.home.with(|books| books.injector.refuses()) {
             return Err(FrameError::NoMemory);
         }
-        if order == 0 && below == self.window.frames().end() {
-            self.cache.alloc(&mut self.frames, Purpose::Fixed)
-        } else if order == 0 && below == Frames::ANYWHERE {
-            self.cache.alloc(&mut self.frames, Purpose::Movable)
-        } else {
-            self.cache.alloc_block(&mut self.frames, order, below)
+        match self.alloc_here(order, below) {
+            Err(FrameError::NoMemory) => self.alloc_from_others(order, below),
+            told => told,
         }
+    }
+
+    #[inline]
+    fn alloc_here(&mut self, order: u8, below: Frame) -> Result<Frame, FrameError> {
+        if order == 0 && below == self.window.frames().end() {
+            self.cache.alloc(&mut self.home, Purpose::Fixed)
+        } else if order == 0 && below == Frames::ANYWHERE {
+            self.cache.alloc(&mut self.home, Purpose::Movable)
+        } else {
+            self.cache.alloc_block(&mut self.home, order, below)
+        }
+    }
+
+    /// The same after the caches of the other CPUs have given up what they have too.
+    #[cold]
+    fn alloc_from_others(&mut self, order: u8, below: Frame) -> Result<Frame, FrameError> {
+        self.home.peers(true, &mut Self::drain);
+        self.alloc_here(order, below)
     }
 
     /// Gives a block back.
     #[inline]
     pub(crate) fn free(&mut self, first: Frame, order: u8) -> Result<(), FrameError> {
-        self.cache.free_block(&mut self.frames, first, order)
+        self.cache.free_block(&mut self.home, first, order)
     }
 
     /// A zeroed frame inside the window.
@@ -116,7 +177,7 @@ impl Memory {
     }
 
     /// Moves the window, and with it the frame allocator's metadata, which lies in it. On x86_64 the window's place
-    /// depends on the mode.
+    /// depends on the mode. The memories of other CPUs [follow](Self::follow_window).
     ///
     /// # Safety
     /// The metadata's frames lie in both windows, and `window` is all that [`Window::new`] asks for.
@@ -124,11 +185,23 @@ impl Memory {
     /// # Panics
     /// If the metadata does not lie in the present window.
     pub unsafe fn move_window(&mut self, window: Window) {
-        // SAFETY: the same words, seen through the new window, by this function's contract.
-        unsafe { self.frames.move_metadata(|at| window.at(self.window.frame_at(at))) };
+        let old = &self.window;
+        self.home.with(|books| {
+            // SAFETY: the same words, seen through the new window, by this function's contract.
+            unsafe { books.frames.move_metadata(|at| window.at(old.frame_at(at))) };
+        });
+        // SAFETY: by this function's contract.
+        unsafe { self.follow_window(window) };
+    }
+
+    /// Looks through another window from now on, to which the memory of another CPU has moved the allocator's metadata.
+    ///
+    /// # Safety
+    /// `window` is all that [`Window::new`] asks for.
+    pub unsafe fn follow_window(&mut self, window: Window) {
         // The new window may end elsewhere, and with it what fixed frames may lie in. The cache goes back only now: the old
         // window is gone when the mode has changed, and the allocator's books with it.
-        self.cache.drain(&mut self.frames);
+        self.drain();
         self.cache.set_reach(window.frames().end());
         self.window = window;
         self.hints.forget();
@@ -137,7 +210,7 @@ impl Memory {
     /// A sum over what `frame` holds, by which a change is noticed; `None` unless the allocator was given the frame
     /// and the window shows it.
     pub fn sum(&self, frame: Frame) -> Option<u64> {
-        if !self.frames.was_given(frame) || !self.window.frames().contains(frame) {
+        if !self.look_at_frames(|frames| frames.was_given(frame)) || !self.window.frames().contains(frame) {
             return None;
         }
         let words = self.window.at(frame).cast::<u64>();

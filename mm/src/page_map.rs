@@ -40,6 +40,7 @@ impl PageMap {
     /// # Errors
     /// Any [`MapError`] but [`NotMapped`](MapError::NotMapped) and [`NotOffered`](MapError::NotOffered).
     pub fn map(&mut self, memory: &mut Memory, request: &MapRequest) -> Result<(), MapError> {
+        memory.catch_up();
         (self.paging.routines.map)(memory, self.root, &self.paging.limits, request)
     }
 
@@ -48,6 +49,7 @@ impl PageMap {
     /// # Errors
     /// As [`map`](Self::map).
     pub fn map_list(&mut self, memory: &mut Memory, request: &ListRequest) -> Result<(), MapError> {
+        memory.catch_up();
         (self.paging.routines.map_list)(memory, self.root, &self.paging.limits, request)
     }
 
@@ -57,6 +59,7 @@ impl PageMap {
     /// What is wrong with the range, [`MapError::NotMapped`], or [`MapError::NoMemory`] if a large page has to
     /// be split and there is no frame for the table.
     pub fn unmap(&mut self, memory: &mut Memory, range: PageRange, report: Report) -> Result<Stale, MapError> {
+        memory.catch_up();
         (self.paging.routines.unmap)(memory, self.root, range, Holes::Refuse, report)
     }
 
@@ -65,6 +68,7 @@ impl PageMap {
     /// # Errors
     /// As [`unmap`](Self::unmap), but for [`MapError::NotMapped`].
     pub fn clear(&mut self, memory: &mut Memory, range: PageRange, report: Report) -> Result<Stale, MapError> {
+        memory.catch_up();
         (self.paging.routines.unmap)(memory, self.root, range, Holes::Skip, report)
     }
 
@@ -73,6 +77,7 @@ impl PageMap {
     /// # Errors
     /// As [`unmap`](Self::unmap).
     pub fn protect(&mut self, memory: &mut Memory, range: PageRange, flags: PageFlags) -> Result<Stale, MapError> {
+        memory.catch_up();
         (self.paging.routines.protect)(memory, self.root, &self.paging.limits, &ProtectRequest { range, flags })
     }
 
@@ -81,6 +86,7 @@ impl PageMap {
     /// # Errors
     /// What is wrong with the range, or [`MapError::NoMemory`].
     pub fn split(&mut self, memory: &mut Memory, range: PageRange) -> Result<Stale, MapError> {
+        memory.catch_up();
         (self.paging.routines.split)(memory, self.root, range)
     }
 
@@ -89,6 +95,7 @@ impl PageMap {
     /// # Errors
     /// What is wrong with the range.
     pub fn merge(&mut self, memory: &mut Memory, range: PageRange) -> Result<Stale, MapError> {
+        memory.catch_up();
         (self.paging.routines.merge)(memory, self.root, &self.paging.limits, range)
     }
 
@@ -97,16 +104,19 @@ impl PageMap {
     /// # Errors
     /// What is wrong with the range.
     pub fn trim(&mut self, memory: &mut Memory, range: PageRange) -> Result<Stale, MapError> {
+        memory.catch_up();
         (self.paging.routines.trim)(memory, self.root, range)
     }
 
     /// The leaf that maps an address.
     pub fn query(&self, memory: &Memory, va: VirtAddr) -> Option<Mapping> {
+        memory.catch_up();
         (self.paging.routines.query)(memory, self.root, va)
     }
 
     /// Where the byte at an address lies in physical memory, if it is mapped.
     pub fn translate(&self, memory: &Memory, va: VirtAddr) -> Option<PhysAddr> {
+        memory.catch_up();
         (self.paging.routines.translate)(memory, self.root, va)
     }
 

@@ -78,7 +78,7 @@ impl KernelMap {
     /// `at` is an entry of a table of this tree, which the window shows, and nobody else reads or writes it meanwhile
     /// but a CPU that has nothing to do below it.
     pub(crate) unsafe fn put(&self, memory: &mut Memory, at: PhysAddr, word: u64) {
-        memory.hints.forget();
+        memory.forget_hints();
         let bytes = usize::from(self.tables().paging().routines.info.entry_bytes as u8);
         let offset = (at.0 - at.frame().start().0) as usize;
         // SAFETY: inside the table's frame, by this function's contract.

@@ -18,7 +18,7 @@
 use core::fmt;
 
 use crate::chain::Chain;
-use crate::{Frame, Memory, PAGE_SIZE};
+use crate::{Frame, Frames, Memory, PAGE_SIZE};
 
 /// log2 of the counts in a table, and of the entries in a directory.
 const COUNTS: u32 = 10;
@@ -27,7 +27,7 @@ const ENTRIES: u32 = 9;
 /// Directories on the longest way: 10 + 4 * 9 bits number more frames than there can be.
 const MOST_LEVELS: usize = 4;
 
-const _: () = assert!(1 << (COUNTS + MOST_LEVELS as u32 * ENTRIES) >= crate::Frames::FRAME_END);
+const _: () = assert!(1 << (COUNTS + MOST_LEVELS as u32 * ENTRIES) >= Frames::FRAME_END);
 
 /// Why the owners of a frame were not told or changed. Whatever the reason, nothing has changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,9 +93,7 @@ impl Memory {
     /// [`ShareError::NeverGiven`], [`ShareError::Free`].
     pub fn owners(&self, frame: Frame) -> Result<u32, ShareError> {
         self.owned(frame)?;
-        let mut shares = self.shares;
-        // SAFETY: the count lies in a table of ours.
-        Ok(self.way(&mut shares, frame).count.map_or(1, |count| 1 + unsafe { *count }))
+        self.look_at_shares(|memory, shares| Ok(memory.owners_in(shares, frame)))
     }
 
     /// Adds an owner, and tells how many there are then.
@@ -103,19 +101,24 @@ impl Memory {
     /// # Errors
     /// [`ShareError`], but for [`ShareError::NotShared`].
     pub fn share(&mut self, frame: Frame) -> Result<u32, ShareError> {
-        let owners = self.owners(frame)?;
+        self.owned(frame)?;
+        self.with_shares(|memory, shares| memory.add_owner(shares, frame))
+    }
+
+    fn add_owner(&mut self, shares: &mut Shares, frame: Frame) -> Result<u32, ShareError> {
+        let owners = self.owners_in(shares, frame);
         if owners == Self::MOST_OWNERS {
             return Err(ShareError::TooMany);
         }
-        let mut shares = self.shares;
         if shares.root == 0 {
-            let bits = u64::BITS - (self.frames.given_end().0 - 1).leading_zeros();
+            let end = self.look_at_frames(Frames::given_end).0;
+            let bits = u64::BITS - (end - 1).leading_zeros();
             shares.levels = bits.saturating_sub(COUNTS).div_ceil(ENTRIES) as usize;
         }
-        let missing = shares.levels + 1 - self.way(&mut shares, frame).found;
+        let missing = shares.levels + 1 - self.way(shares, frame).found;
         let mut new = Chain::take(self, missing as u64).map_err(|_| ShareError::NoMemory)?;
         while let Some(table) = new.pop(self) {
-            let way = self.way(&mut shares, frame);
+            let way = self.way(shares, frame);
             // SAFETY: the table is ours alone, and the window shows it; the entry lies in the root or in one of ours.
             unsafe {
                 self.window.at(table).write_bytes(0, PAGE_SIZE as usize);
@@ -126,7 +129,7 @@ impl Memory {
             }
             shares.tables += 1;
         }
-        let way = self.way(&mut shares, frame);
+        let way = self.way(shares, frame);
         if let Some(count) = way.count {
             // SAFETY: count and entry lie in tables of ours, or the latter in the root.
             unsafe {
@@ -134,7 +137,6 @@ impl Memory {
                 *count += 1;
             }
         }
-        self.shares = shares;
         Ok(owners + 1)
     }
 
@@ -144,8 +146,11 @@ impl Memory {
     /// [`ShareError::NotShared`], [`ShareError::NeverGiven`], [`ShareError::Free`].
     pub fn unshare(&mut self, frame: Frame) -> Result<u32, ShareError> {
         self.owned(frame)?;
-        let mut shares = self.shares;
-        let way = self.way(&mut shares, frame);
+        self.with_shares(|memory, shares| memory.take_owner(shares, frame))
+    }
+
+    fn take_owner(&mut self, shares: &mut Shares, frame: Frame) -> Result<u32, ShareError> {
+        let way = self.way(shares, frame);
         // SAFETY: the count lies in a table of ours.
         let Some(count) = way.count.filter(|count| unsafe { **count } != 0) else { return Err(ShareError::NotShared) };
         // SAFETY: the same.
@@ -169,20 +174,25 @@ impl Memory {
                 }
             }
         }
-        self.shares = shares;
         Ok(left + 1)
     }
 
     /// How many frames the tables of counts take.
     pub fn share_tables(&self) -> u64 {
-        self.shares.tables
+        self.look_at_shares(|_, shares| shares.tables)
+    }
+
+    /// How many owners `frame` has, which has one.
+    fn owners_in(&self, shares: &mut Shares, frame: Frame) -> u32 {
+        // SAFETY: the count lies in a table of ours.
+        self.way(shares, frame).count.map_or(1, |count| 1 + unsafe { *count })
     }
 
     /// Refuses a frame that nobody owns.
     fn owned(&self, frame: Frame) -> Result<(), ShareError> {
-        if !self.frames.was_given(frame) {
+        if !self.look_at_frames(|frames| frames.was_given(frame)) {
             Err(ShareError::NeverGiven)
-        } else if self.frames.is_free(frame) || self.is_cached(frame) {
+        } else if self.is_free(frame) {
             Err(ShareError::Free)
         } else {
             Ok(())

@@ -31,7 +31,7 @@ impl Trees {
     /// is to find all its entries as they were.
     #[inline]
     pub fn push(&mut self, memory: &Memory, frame: Frame, level: Level, tables: u64, leave: bool) {
-        memory.hints.forget();
+        memory.forget_hints();
         let link = Link::to(frame, level, leave || level > 1);
         let at = memory.window.at(frame);
         // SAFETY: the table has just been unlinked from a tree that the caller changes exclusively, and the frame is live.

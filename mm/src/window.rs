@@ -31,6 +31,11 @@ impl Window {
         Self { base, origin: base.wrapping_sub(start as usize), start, count: frames.count }
     }
 
+    /// The same window, for another CPU: it lives as long, and shows what this one shows.
+    pub(crate) const fn again(&self) -> Self {
+        Self { base: self.base, origin: self.origin, start: self.start, count: self.count }
+    }
+
     /// The frames it shows.
     pub const fn frames(&self) -> FrameRun {
         FrameRun { first: PhysAddr(self.start).frame(), count: self.count }

@@ -42,6 +42,11 @@ pub fn held() -> usize {
     HOOKS.get().map_or(0, |hooks| (hooks.held)())
 }
 
+/// The number of this CPU; 0, that of the one that booted, while there is no other.
+pub fn cpu() -> usize {
+    HOOKS.get().map_or(0, |hooks| (hooks.cpu)())
+}
+
 /// Notes that a lock of `class` is taken with interrupts off, until the result is dropped.
 ///
 /// # Panics
@@ -52,9 +57,8 @@ pub fn mark(class: Class) -> Mark {
     let held = HOOKS.get().map(|hooks| (hooks.classes)());
     if let Some(held) = held {
         held.check(class);
-        held.add(class);
     }
-    Mark { held, class }
+    Mark { held: held.filter(|held| held.add(class)), class }
 }
 
 /// Says that a lock is held here.
@@ -171,11 +175,11 @@ impl<T> Lock<T> {
     fn guard<'a>(&'a self, value: MutexGuard<'a, T>, stay: Stay) -> Guard<'a, T> {
         let held = HOOKS.get().map(|hooks| {
             self.owner.store((hooks.cpu)() + 1, Ordering::Relaxed);
-            let held = (hooks.classes)();
-            held.add(self.class);
-            held
+            (hooks.classes)()
         });
-        Guard { owner: &self.owner, _mark: Mark { held, class: self.class }, value, _stay: stay }
+        // Of two of one class, the second having been tried only, the first says when none is held any more.
+        let mark = Mark { held: held.filter(|held| held.add(self.class)), class: self.class };
+        Guard { owner: &self.owner, _mark: mark, value, _stay: stay }
     }
 }
 

@@ -132,8 +132,11 @@ impl Held {
         }
     }
 
-    pub(crate) fn add(&self, class: Class) {
-        self.0.store(self.0.load(Ordering::Relaxed) | class.bit(), Ordering::Relaxed);
+    /// Notes that a lock of `class` is held; whether there was none before.
+    pub(crate) fn add(&self, class: Class) -> bool {
+        let before = self.0.load(Ordering::Relaxed);
+        self.0.store(before | class.bit(), Ordering::Relaxed);
+        before & class.bit() == 0
     }
 
     pub(crate) fn remove(&self, class: Class) {

@@ -10,12 +10,12 @@ use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use mm::MapError;
-use sched::{Lock, Priority, ThreadId, has_come};
+use sched::{Priority, ThreadId, has_come};
 use spin::Once;
 
 use crate::console::Console;
 use crate::threads::{self, Work};
-use crate::{Machine, Platform};
+use crate::{Machine, Memories, Platform};
 use page::{Counts, Frames, Round, Seen, WIDE, Watch};
 
 /// How long it goes on if nothing is said, and at most, in seconds.
@@ -45,7 +45,7 @@ static REFUSED: AtomicUsize = AtomicUsize::new(0);
 /// What the threads need of the machine.
 struct Shared {
     platform: &'static dyn Platform,
-    memory: &'static Lock<mm::Memory>,
+    memory: &'static Memories,
 }
 
 static SHARED: Once<Shared> = Once::new();

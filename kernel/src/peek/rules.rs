@@ -89,7 +89,7 @@ pub fn place(machine: &Machine, memory: &Memory, space: Space, address: u64, wri
         _ if is_table(machine, memory, at.frame()) => Some(Refusal::Table),
         _ if read_only => Some(Refusal::ReadOnly),
         Some(kind) if kind != Kind::Usable => Some(Refusal::Kept(kind)),
-        _ if !memory.frames.is_free(at.frame()) => Some(Refusal::InUse),
+        _ if !memory.look_at_frames(|frames| frames.is_free(at.frame())) => Some(Refusal::InUse),
         _ => None,
     };
     Ok(Place { at, cache: mapped.map_or(plain, |flags| flags.cache), refusal })

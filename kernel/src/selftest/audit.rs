@@ -87,7 +87,9 @@ impl Garden<'_> {
         let root = self.twin.tables().root();
         let user = |frame: Frame, bits| move |_| frame.0 << PAGE_SHIFT | PRESENT | bits;
         let leaf_table = self.table_below(data).ok_or(Failure::Not("data has a leaf table"))?;
-        let free = (0..self.memory.window.frames().end().0).map(Frame).find(|frame| self.memory.frames.is_free(*frame));
+        let free = (0..self.memory.window.frames().end().0)
+            .map(Frame)
+            .find(|frame| self.memory.look_at_frames(|frames| frames.is_free(*frame)));
         let free = free.ok_or(Failure::Not("a frame is free"))?;
         let far = self.memory.window.frames().end();
         // One that was given back just now counts as allocated further down.

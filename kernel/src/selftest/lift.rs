@@ -12,7 +12,7 @@ const ROUNDS: u32 = 100;
 const LOW: Frame = Frame(256);
 
 /// The end of the frames that both modes reach: pml2 has 32 physical address bits.
-const BOTH: Frame = Frame(1 << 20);
+pub(super) const BOTH: Frame = Frame(1 << 20);
 
 /// Where the other mode maps a page: in the user region of every mode, and not where this mode maps it.
 const THERE: VirtAddr = VirtAddr(0x5000_0000);
@@ -39,14 +39,15 @@ pub fn hundred_times(machine: &mut Machine) -> Verdict {
     Ok(Outcome::Passed)
 }
 
-fn once(
+/// Into the other mode and back, and to every page again that was written there.
+pub(super) fn once(
     machine: &mut Machine,
     other: &'static PagingRoutines,
     frames: &mut OwnedFrames,
     round: u32,
 ) -> Result<(), Failure> {
     // The heap is not used from here on: on x86_64 the aperture, in which it lies, moves with the mode.
-    let memory = &mut machine.memory.lock();
+    let memory = &mut machine.memory.alone();
     let platform = machine.platform;
     let paging = Paging::new(other, &machine.features);
     let mut twin = machine.map.twin(memory, paging, machine.memory_map.ram_runs()).named("build the other tables")?;

@@ -12,6 +12,7 @@ mod frames;
 mod heap;
 mod high;
 mod lift;
+mod memory;
 mod model;
 mod rights;
 mod scattered;
@@ -58,7 +59,7 @@ type Verdict = Result<Outcome, Failure>;
 /// A test's name, and the test.
 type Test = (&'static str, fn(&mut Machine) -> Verdict);
 
-const TESTS: [Test; 33] = [
+const TESTS: [Test; 36] = [
     ("frames.pairs", |machine| everywhere(machine, "frames.pairs", frames::pairs)),
     ("frames.refusals", |machine| everywhere(machine, "frames.refusals", frames::refusals)),
     ("frames.model", |machine| everywhere(machine, "frames.model", model::programs)),
@@ -90,6 +91,9 @@ const TESTS: [Test; 33] = [
     ("threads.stacks", threads::stacks),
     ("threads.refusals", threads::refusals),
     ("lift.hundred_times", lift::hundred_times),
+    ("memory.dealing", memory::dealing),
+    ("memory.pressure", memory::pressure),
+    ("memory.mode_changes", memory::mode_changes),
     ("cpus.registers", cpus::registers),
     ("cpus.shootdown", cpus::shootdown),
 ];

@@ -28,7 +28,10 @@ impl Random {
 /// Random programs of right and wrong calls: no two blocks overlap, each is aligned and below its limit, the number of free
 /// frames is what the model says, and a wrong free changes nothing.
 pub fn programs(machine: &Machine) -> Verdict {
-    let frames = &mut machine.memory.lock().frames;
+    machine.memory.lock().with_frames(all_programs)
+}
+
+fn all_programs(frames: &mut Frames) -> Verdict {
     for seed in SEEDS {
         let mut held = [None; BLOCKS];
         let free = frames.free_frames();

@@ -340,10 +340,10 @@ pub fn refusals(machine: &mut Machine) -> Verdict {
 }
 
 /// More blocks than free memory usually falls into.
-const BLOCKS: usize = 512;
+pub(super) const BLOCKS: usize = 512;
 
 /// Takes a block of the largest order up to `order` that there still is.
-fn largest(machine: &Machine, order: &mut u8) -> Option<OwnedFrames> {
+pub(super) fn largest(machine: &Machine, order: &mut u8) -> Option<OwnedFrames> {
     loop {
         match machine.memory.lock().take(*order, Frames::ANYWHERE) {
             Ok(block) => return Some(block),

@@ -33,13 +33,13 @@ pub fn frame(console: &mut Console, machine: &mut Machine, frame: Frame, change:
         Some(kind) => writeln!(console, "{kind}")?,
         None => writeln!(console, "not in the memory map")?,
     }
-    let Some(place) = memory.frames.place_of(frame) else {
+    let Some(place) = memory.look_at_frames(|frames| frames.place_of(frame)) else {
         return writeln!(console, "  the frame allocator was never given it");
     };
     let order = place.block.count.ilog2();
     let state = match (place.free, memory.is_cached(frame)) {
         (true, _) => "free, part of a block",
-        (false, true) => "free and at hand in the cache, a block",
+        (false, true) => "free and at hand in a cache, a block",
         (false, false) => "in use, part of a block",
     };
     writeln!(console, "  {state} of order {order} from frame {:#x} on, in zone {}", place.block.first, place.zone)?;

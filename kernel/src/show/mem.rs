@@ -17,16 +17,24 @@ pub fn mem(console: &mut Console, machine: &Machine) -> fmt::Result {
     let (used, total) = machine.platform.heap();
     let memory = machine.memory.lock();
     let mut all_blocks = [0; mm::Frames::MAX_ORDER as usize + 1];
-    for zone in memory.frames.zones() {
+    // One at a time: the reader is waited for in between, but not with the allocator locked.
+    let zone = |number| memory.look_at_frames(|frames| frames.zones().nth(number));
+    for zone in (0..mm::Frames::MAX_ZONES).map_while(zone) {
         writeln!(console, "zone {}: {} of {} frames free", zone.name, zone.free, zone.total)?;
         blocks(console, &zone.blocks)?;
         all_blocks.iter_mut().zip(zone.blocks).for_each(|(all, count)| *all += count);
     }
-    let (free, all) = (memory.free_frames(), memory.frames.total_frames());
+    let (free, all) = (memory.free_frames(), memory.look_at_frames(mm::Frames::total_frames));
     writeln!(console, "frames: {free} of {all} free, {} KiB", free * 4)?;
     blocks(console, &all_blocks)?;
     let cached = memory.cached_frames();
-    writeln!(console, "cache: {cached} of them are at hand; the zones do not count them as free")?;
+    match machine.memory.count() {
+        1 => writeln!(console, "cache: {cached} of them are at hand; the zones do not count them as free")?,
+        cpus => writeln!(
+            console,
+            "caches: {cached} of them are at hand on {cpus} CPUs; the zones do not count them as free"
+        )?,
+    }
     uses(console, machine, &memory, total as u64 / PAGE_SIZE)?;
     let window = memory.window.frames();
     writeln!(console, "aperture: frames {:#x} to {:#x} can be reached by pointer", window.first, window.end().0)?;
@@ -47,7 +55,7 @@ fn uses(console: &mut Console, machine: &Machine, memory: &Memory, heap: u64) ->
     let kept = |kind: Kind| -> u64 {
         machine.memory_map.iter().filter(|region| region.kind == kind).map(|region| region.frames().count).sum()
     };
-    let given = memory.frames.total_frames();
+    let given = memory.look_at_frames(mm::Frames::total_frames);
     let (free, cached) = (memory.free_frames(), memory.cached_frames());
     let tables = audit::count_tables(&machine.map, memory);
     let user = user_frames(machine, memory);
@@ -56,7 +64,7 @@ fn uses(console: &mut Console, machine: &Machine, memory: &Memory, heap: u64) ->
     writeln!(console, "use, in KiB:")?;
     for (what, frames) in [
         ("free", free - cached),
-        ("free, in the cache", cached),
+        ("free, in caches", cached),
         ("page tables", tables),
         ("heap", heap),
         ("user pages", user),

@@ -6,12 +6,17 @@
 //!
 //! # Why a hint can be trusted
 //!
-//! It must name a table only for as long as the tree leads there. All changes of a tree need `&mut Memory`, and the hints
-//! are part of [`Memory`](crate::Memory), so nobody else changes a tree between a hint's being noted and its being used. Of
-//! the changes, mapping, protecting and splitting take no table out of a tree. What does comes through one of three gates,
-//! each of which forgets every hint: [`Trees::push`](crate::trees::Trees::push), where an unlinked table goes to wait for
-//! the flush; `free`, which ends a tree; and `KernelMap::put`, which writes any word anywhere. A window that moves takes
-//! the hints along too, because they are pointers into it.
+//! It must name a table only for as long as the tree leads there. Of all changes of a tree, mapping, protecting and splitting take
+//! no table out of it. What does comes through one of three gates, each of which has every hint forgotten:
+//! [`Trees::push`](crate::trees::Trees::push), where an unlinked table goes to wait for the flush; `free`, which ends a tree; and
+//! `KernelMap::put`, which writes any word anywhere. A window that moves takes the hints along too, because they are pointers
+//! into it.
+//!
+//! Where each CPU has its own [`Memory`](crate::Memory), there are other hints to the same tree. The gates begin a new *epoch* in
+//! what the memories have in common, and whoever has got the right to change a tree, which is when a [`PageMap`](crate::PageMap) is
+//! called, compares it with that of its hints and forgets those from before. Who took a table out of the tree had that
+//! right earlier, so the new epoch is seen. Later nobody takes one out before the call is over. The routines themselves do not
+//! look: who calls them by way of the table, and with several memories, brings hints up to date by calling a `PageMap`.
 
 use core::cell::Cell;
 
@@ -23,6 +28,8 @@ const DIRECTORIES: usize = 8;
 
 /// The tables of one tree that the last walks came to.
 pub(crate) struct Hints {
+    /// When they were noted.
+    epoch: Cell<usize>,
     root: Cell<Frame>,
     leaf: Cell<Hint>,
     /// As `entries` of the leaf table, but 0 too if the entry that names it says that it is full: before one of its pages is
@@ -64,6 +71,7 @@ impl Hints {
     /// None at all.
     pub const fn new() -> Self {
         Self {
+            epoch: Cell::new(0),
             root: Cell::new(Frame(0)),
             leaf: Cell::new(Hint::NONE),
             clearable: Cell::new(0),
@@ -78,6 +86,15 @@ impl Hints {
         self.clearable.set(0);
         self.directories.iter().for_each(|hint| hint.set(Hint::NONE));
         self.top.set(Hint::NONE);
+    }
+
+    /// Forgets all of them that were noted before `epoch`.
+    #[inline(always)]
+    pub fn catch_up(&self, epoch: usize) {
+        if self.epoch.get() != epoch {
+            self.forget();
+            self.epoch.set(epoch);
+        }
     }
 
     /// The table of level 1 that the last walk came to, and the index of the entry for the page that begins at `va`, if it

@@ -43,7 +43,7 @@ fn link_self_map<F: Format>(memory: &Memory, root: Table<F>, frame: Frame, limit
 }
 
 pub(crate) fn free<F: Format>(memory: &mut Memory, root: Frame) {
-    memory.hints.forget();
+    memory.forget_hints();
     free_below::<F, true>(memory, root, F::INFO.levels, 0);
 }
 

@@ -14,6 +14,7 @@ mod kernel_map;
 mod largest;
 mod list;
 mod long;
+mod memories;
 mod model;
 mod pcid;
 mod rights;

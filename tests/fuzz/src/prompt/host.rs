@@ -4,8 +4,8 @@ use std::panic::resume_unwind;
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use kernel::{
-    BootFacts, Clock, CpuFacts, CpuState, Fault, Input, LineRoute, Lines, Machine, Platform, Reference, Registers,
-    Reset, Sleep, StartFailure, Started, Time, Unfit,
+    Alone, BootFacts, Clock, CpuFacts, CpuMemory, CpuState, Fault, Input, LineRoute, Lines, Machine, Memories,
+    Platform, Reference, Registers, Reset, Sleep, StartFailure, Started, Time, Unfit,
 };
 use mm::{
     Access, Controls, FaultCode, Features, PAGE_SIZE, PhysAddr, Region, Section, Trial, VirtAddr, Width, Window, select,
@@ -56,7 +56,8 @@ const HARMLESS: [&str; 14] = [
 /// Physical memory and what is known of it. The kernel is lent all of it for ever, and has it until it has ended.
 pub struct Board {
     _arena: Arena,
-    memory: *mut sched::Lock<Memory>,
+    memory: *mut CpuMemory,
+    memories: *mut Memories,
     metadata: *mut [u64],
     regions: *mut [Region],
     /// Frames that are free when the kernel starts.
@@ -86,11 +87,15 @@ impl Board {
         let mut memory_map = MemoryMap::new(unsafe { &mut *regions });
         memory_map.insert(RAM.first.start(), RAM.count * PAGE_SIZE, Kind::Usable);
         memory_map.reserve(RAM.first.start(), FREE.first.start(), Kind::Image);
-        let memory = Box::into_raw(Box::new(sched::Lock::new(sched::Class::Memory, memory)));
+        let memory = Box::into_raw(Box::new(CpuMemory::new(memory)));
+        let memories = Box::into_raw(Box::new(Memories::new()));
+        // SAFETY: the boxes live as long as the board.
+        let all = unsafe { &*memories };
+        // SAFETY: as above.
+        all.install(unsafe { &*memory });
         let machine = Machine {
             platform: &*HOST,
-            // SAFETY: the box lives as long as the board.
-            memory: unsafe { &*memory },
+            memory: all,
             map,
             selection,
             features: FULL,
@@ -106,7 +111,7 @@ impl Board {
                 max_cpus: None,
             },
         };
-        (Self { _arena: arena, memory, metadata, regions, free }, machine)
+        (Self { _arena: arena, memory, memories, metadata, regions, free }, machine)
     }
 }
 
@@ -115,9 +120,9 @@ impl Drop for Board {
         // SAFETY: made from boxes in `new`. The kernel has ended, and nothing else borrows them but the allocator in
         // the memory, which goes first.
         unsafe {
-            let memory = Box::from_raw(self.memory);
-            let free = memory.lock().free_frames();
-            drop(memory);
+            let free = (*self.memories).lock().free_frames();
+            drop(Box::from_raw(self.memories));
+            drop(Box::from_raw(self.memory));
             drop(Box::from_raw(self.metadata));
             drop(Box::from_raw(self.regions));
             assert!(free == self.free || std::thread::panicking(), "commands kept {} frames", self.free - free);
@@ -293,7 +298,7 @@ impl Platform for Host {
         &self,
         _: &[u32],
         _: &mut KernelMap,
-        _: &'static sched::lock::Lock<Memory>,
+        _: &'static Memories,
         _: &Features,
     ) -> Result<Started, StartFailure> {
         unreachable!("there is no APIC")
@@ -329,7 +334,7 @@ impl Platform for Host {
         (0, 4096)
     }
 
-    fn enter(&self, _: &mut KernelMap, _: &mut KernelMap, _: &mut Memory) -> Result<bool, MapError> {
+    fn enter(&self, _: &mut KernelMap, _: &mut KernelMap, _: &mut Alone) -> Result<bool, MapError> {
         unreachable!("only self-tests change the mode")
     }
 
