@@ -3,15 +3,11 @@
 //! Its registers are in memory (xAPIC) or, where the CPU offers it, among the model-specific registers (x2APIC), which can name
 //! more than 255 CPUs and need no page. Each CPU sees its own at the same address.
 
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use x86::msr::{self, IA32_APIC_BASE};
 
-use crate::{cpuid, delay, interrupts, vectors};
-
-/// At the timer: divide the clock by 16; begin anew when the count has come to its end.
-const BY_16: u32 = 3;
-const PERIODIC: u32 = 1 << 17;
+use crate::{cpuid, interrupts, vectors};
 
 /// In IA32_APIC_BASE: the APIC is on; its registers are model-specific ones; and where they are otherwise.
 const ON: u64 = 1 << 11;
@@ -19,7 +15,7 @@ const X2: u64 = 1 << 10;
 const BASE: u64 = 0x000F_FFFF_FFFF_F000;
 
 /// Registers: their offset in memory, divided by 16 and added to 0x800 their number among the model-specific ones.
-mod register {
+pub(crate) mod register {
     pub const ID: usize = 0x20;
     pub const VERSION: usize = 0x30;
     pub const TASK_PRIORITY: usize = 0x80;
@@ -232,38 +228,6 @@ unsafe fn sent() -> bool {
     false
 }
 
-/// What the timers count in ten milliseconds; 0 until it was measured.
-static TEN_MILLISECONDS: AtomicU32 = AtomicU32::new(0);
-
-/// Measures how fast the timers count, on the first CPU: all have the same clock.
-pub(crate) fn measure_timer() {
-    // SAFETY: the APIC is open; the timer is masked.
-    let count = unsafe {
-        write(register::TIMER_DIVISOR, BY_16);
-        write(register::TIMER_START, u32::MAX);
-        delay::microseconds(10_000);
-        let count = u32::MAX - read(register::TIMER_NOW);
-        write(register::TIMER_START, 0);
-        count
-    };
-    TEN_MILLISECONDS.store(count, Ordering::Relaxed);
-}
-
-/// Has this CPU's timer interrupt it every ten milliseconds. Tells whether it does: not where timers do not count.
-pub fn start_timer() -> bool {
-    let count = TEN_MILLISECONDS.load(Ordering::Relaxed);
-    if count == 0 || !is_open() {
-        return false;
-    }
-    // SAFETY: the APIC is open, and the interrupt has a handler.
-    unsafe {
-        write(register::TIMER_DIVISOR, BY_16);
-        write(register::TIMER, PERIODIC | u32::from(vectors::TIMER));
-        write(register::TIMER_START, count);
-    }
-    true
-}
-
 /// What the APIC has to complain about, since this was last asked: bits as in SDM vol. 3A, 11.5.3.
 pub fn errors() -> u32 {
     if !is_open() {
@@ -278,7 +242,7 @@ pub fn errors() -> u32 {
 
 /// # Safety
 /// The APIC is open.
-unsafe fn read(register: usize) -> u32 {
+pub(crate) unsafe fn read(register: usize) -> u32 {
     match REGISTERS.load(Ordering::Relaxed) {
         // SAFETY: the caller's promise: then the registers are model-specific ones.
         0 => unsafe { msr::rdmsr(0x800 + (register >> 4) as u32) as u32 },
@@ -289,7 +253,7 @@ unsafe fn read(register: usize) -> u32 {
 
 /// # Safety
 /// The APIC is open, and what the write asks for does no harm.
-unsafe fn write(register: usize, value: u32) {
+pub(crate) unsafe fn write(register: usize, value: u32) {
     match REGISTERS.load(Ordering::Relaxed) {
         // SAFETY: as above.
         0 => unsafe { msr::wrmsr(0x800 + (register >> 4) as u32, value.into()) },

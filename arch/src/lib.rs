@@ -15,6 +15,7 @@
 //! - [`descriptors`]: the tables that say what a segment, an interrupt, a task is;
 //! - [`trap`]: exceptions, and the one hook for them;
 //! - [`percpu`]: which CPU this is; [`cpus`]: the others, and what is asked of them; [`apic`]: how they are reached;
+//!   [`local_timer`]: their heartbeat;
 //! - [`cpu`]: what this CPU offers, and switching on what the page tables rely on;
 //! - [`mode`]: the live mode, and the lift into the other;
 //! - [`tlb`]: forgetting translations;
@@ -38,6 +39,7 @@ pub mod interrupts;
 pub mod io_apic;
 pub mod keyboard;
 pub mod lines;
+pub mod local_timer;
 pub mod look;
 pub mod mode;
 mod mtrr;

@@ -26,7 +26,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 pub use crate::machine::frame::Frame;
 
 use crate::vectors::{self, EXCEPTIONS, Way};
-use crate::{apic, cpus, interrupts, lines, look, pic, preempt, probe, screen, serial};
+use crate::{apic, cpus, interrupts, lines, local_timer, look, pic, preempt, probe, screen, serial};
 
 /// Those on which the CPU pushes an error code (SDM vol. 3A, table 6-1; AMD APM vol. 2, 8.2 for 29 and 30).
 pub(crate) const ERROR_CODES: u32 =
@@ -146,6 +146,7 @@ fn local(vector: u8) {
         vectors::REQUEST => cpus::interrupt(),
         vectors::TIMER => {
             apic::acknowledge();
+            local_timer::interrupt();
             preempt::tick();
             preempt::leave();
         }

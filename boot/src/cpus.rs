@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::platform::PC;
-use arch::{apic, cpus};
+use arch::{apic, cpus, local_timer, timer};
 use kernel::{CpuMemory, CpuState, Memories, Platform, StartFailure, Started};
 use log::warn;
 use mm::{Cache, Features, Frame, KernelMap, MapError, Memory, OwnedFrames, PAGE_SIZE, PhysAddr, Stack};
@@ -118,7 +118,7 @@ fn other(index: usize) -> ! {
     let top = cpus::start::stack_of(index);
     // What the CPU has of its own lies behind it on the last page.
     let end = top.next_multiple_of(PAGE_SIZE as usize);
-    if kernel::threads::take_part(end - ((PAGE_SIZE as usize) << STACK_ORDER)..end) && apic::start_timer() {
+    if kernel::threads::take_part(end - ((PAGE_SIZE as usize) << STACK_ORDER)..end) && local_timer::start() {
         kernel::threads::idle();
     }
     cpus::idle()
@@ -171,6 +171,13 @@ pub fn each(tell: &mut dyn FnMut(CpuState)) {
             cpus::State::Stopped => "stopped",
         };
         let online = cpu.state == cpus::State::Online;
-        tell(CpuState { index: cpu.index, apic: cpu.apic, doing, online, answers: cpu.answers });
+        let beats = if cpu.index == 0 { timer::count() } else { local_timer::beats_of(cpu.index) };
+        let timer = match local_timer::kind_of(cpu.index) {
+            local_timer::Kind::Off if cpu.index == 0 => "PIT",
+            local_timer::Kind::Off => "-",
+            local_timer::Kind::Count => "APIC",
+            local_timer::Kind::Deadline => "TSC deadline",
+        };
+        tell(CpuState { index: cpu.index, apic: cpu.apic, doing, online, answers: cpu.answers, timer, beats });
     }
 }

@@ -1,8 +1,8 @@
 //! The machine, as the kernel asks for it: [`kernel::Platform`] by way of `arch`.
 
 use arch::{
-    clock, cpu, cpus as others, fault, interrupts, keyboard, lines, look, mode, power, probe, receive, screen, serial,
-    timer, tlb,
+    apic, clock, cpu, cpus as others, fault, interrupts, keyboard, lines, look, mode, power, probe, receive, screen,
+    serial, timer, tlb,
 };
 use kernel::threads::Contexts;
 use kernel::{
@@ -91,6 +91,14 @@ impl Platform for Pc {
 
     fn open_apic(&self, map: &mut KernelMap, memory: &mut Memory) -> Result<Option<u32>, MapError> {
         cpus::open(map, memory)
+    }
+
+    fn apic(&self) -> &'static str {
+        match (apic::is_open(), apic::is_x2()) {
+            (false, _) => "none",
+            (true, false) => "xAPIC",
+            (true, true) => "x2APIC",
+        }
     }
 
     fn lines(&self) -> &'static [(u8, &'static str)] {

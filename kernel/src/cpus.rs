@@ -65,7 +65,7 @@ fn report(machine: &Machine, wanted: &[u32]) {
             warn!("cpus: the one with the APIC {apic} did not come up and is left out");
         }
     }
-    info!("cpus: {online} beside the first");
+    info!("cpus: {online} beside the first, reached by {}", machine.platform.apic());
 }
 
 /// How many run.

@@ -1,12 +1,14 @@
 //! `fault`: failures on purpose, so that their reports can be seen and tested.
 
 use core::fmt::{self, Write};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use mm::{Frames, MapRequest, PageFlags, PageRange, Rights, VirtAddr};
 use sched::Priority;
 use spin::Once;
 
 use crate::console::Console;
+use crate::cpus;
 use crate::threads::{self, Refusal, Work};
 use crate::{Fault, Machine, Platform};
 
@@ -29,7 +31,7 @@ enum Passed {
 
 const UNNOTICED: &str = "the CPU let it pass";
 
-const KINDS: [Kind; 13] = [
+const KINDS: [Kind; 14] = [
     Kind {
         name: "null",
         does: "Reads at address 0, where nothing is mapped.",
@@ -58,6 +60,7 @@ const KINDS: [Kind; 13] = [
     },
     Kind { name: "divide", does: "Divides by zero.", run: |machine| tried(machine, Fault::Divide) },
     Kind { name: "others", does: "Divides by zero on all other CPUs at once.", run: others },
+    Kind { name: "deaf", does: "Has another CPU shut out interrupts, and asks it for an answer.", run: deaf },
     Kind { name: "opcode", does: "Executes what is no instruction.", run: |machine| tried(machine, Fault::Opcode) },
     Kind {
         name: "double",
@@ -116,6 +119,33 @@ fn others(machine: &Machine) -> Passed {
         0 => Passed::Words("no other CPU runs"),
         _ => Passed::Words(UNNOTICED),
     }
+}
+
+/// One of the others shuts out interrupts and so does not forget a translation when it is asked to. Ends in a report by who asks.
+fn deaf(machine: &Machine) -> Passed {
+    let platform = machine.platform;
+    let Some(contexts) = platform.contexts().filter(|_| cpus::count(machine) > 1) else {
+        return Passed::Words("no other CPU runs");
+    };
+    let (is_deaf, over) = (AtomicBool::new(false), AtomicBool::new(false));
+    let work = |_| {
+        contexts.masked(&mut || {
+            // The first that comes here; the others go on.
+            if !is_deaf.swap(true, Ordering::SeqCst) {
+                while !over.load(Ordering::SeqCst) {
+                    core::hint::spin_loop();
+                }
+            }
+        });
+    };
+    platform.on_others(&work, &mut || {
+        while !is_deaf.load(Ordering::SeqCst) {
+            core::hint::spin_loop();
+        }
+        platform.mmu().flush_page(HERE);
+        over.store(true, Ordering::SeqCst);
+    });
+    Passed::Words("it has answered all the same")
 }
 
 fn data(machine: &Machine) -> Passed {

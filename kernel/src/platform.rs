@@ -56,6 +56,9 @@ pub trait Platform: Sync {
     /// Why its registers could not be mapped.
     fn open_apic(&self, map: &mut KernelMap, memory: &mut Memory) -> Result<Option<u32>, MapError>;
 
+    /// What kind of local APICs the CPUs are reached by, in a word.
+    fn apic(&self) -> &'static str;
+
     /// The lines of the ISA bus by which devices interrupt, and the devices' names.
     fn lines(&self) -> &'static [(u8, &'static str)];
 
@@ -183,6 +186,10 @@ pub struct CpuState {
     pub online: bool,
     /// How many requests of other CPUs it has answered.
     pub answers: u32,
+    /// What interrupts it a hundred times in a second, in words.
+    pub timer: &'static str,
+    /// How often that has interrupted.
+    pub beats: u32,
 }
 
 /// How a line of the ISA bus reaches an I/O APIC.

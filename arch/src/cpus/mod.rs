@@ -20,7 +20,7 @@ pub mod work;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
 use crate::percpu::{self, MAX};
-use crate::{apic, interrupts, preempt, vectors};
+use crate::{apic, cpu, interrupts, preempt, vectors};
 
 /// What can be asked.
 mod ask {
@@ -30,11 +30,14 @@ mod ask {
     pub const PARK: u32 = 1 << 1;
 }
 
-/// How long a CPU may take to answer before it counts as lost: looks, each of some tens of nanoseconds.
-const PATIENCE: u32 = 1 << 28;
+/// How long a CPU may take to answer before it counts as lost: cycles of the TSC, some ten seconds; and looks, where the TSC is slow or
+/// not there.
+const PATIENCE: u64 = 1 << 35;
+const LOOKS: u32 = 1 << 28;
 
-/// After so many looks the interrupt is sent once more: one may get lost.
-const AGAIN: u32 = 1 << 24;
+/// After so many looks the time is looked at; and the interrupt is sent once more, for one may get lost.
+const GLANCE: u32 = 1 << 12;
+const AGAIN: u32 = 1 << 18;
 
 /// What a CPU is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -170,6 +173,7 @@ fn serve(may_park: bool) {
 /// # Panics
 /// If it takes too long. `late` then names the CPU that does not answer.
 fn wait_until(done: impl Fn() -> bool, again: impl Fn(), late: impl Fn() -> Option<usize>, what: &str) {
+    let begun = cpu::cycles();
     for look in 1.. {
         if done() {
             return;
@@ -179,7 +183,8 @@ fn wait_until(done: impl Fn() -> bool, again: impl Fn(), late: impl Fn() -> Opti
         if look % AGAIN == 0 {
             again();
         }
-        if look == PATIENCE {
+        let waited = || cpu::cycles().zip(begun).map_or(0, |(now, begun)| now.wrapping_sub(begun));
+        if look == LOOKS || look % GLANCE == 0 && waited() > PATIENCE {
             match late() {
                 Some(index) => {
                     let apic = CPUS[index].apic.load(Ordering::Relaxed);

@@ -14,7 +14,7 @@ use super::{CPUS, END, State};
 use crate::descriptors::{self, KERNEL_CODE, KERNEL_DATA, Own};
 use crate::percpu::MAX;
 use crate::trap::OWN_STACK;
-use crate::{apic, cpu, delay, interrupts, mtrr, registers};
+use crate::{apic, cpu, delay, interrupts, local_timer, mtrr, registers};
 
 global_asm!(
     ".set START_LONG, {long}", ".set START_CODE, {code}", ".set START_DATA, {data}", ".set START_CODE_32, {code_32}",
@@ -161,7 +161,7 @@ pub fn stack_of(index: usize) -> usize {
 pub unsafe fn run(apics: &[u32], frame: Frame, features: &Features, patience: u32, then: fn(usize) -> !) {
     WANTED.call_once(|| *features);
     mtrr::keep();
-    apic::measure_timer();
+    local_timer::measure();
     THEN.store(then as *mut (), Ordering::SeqCst);
     CPUS[0].apic.store(apic::id(), Ordering::SeqCst);
     CPUS[0].set(State::Online);

@@ -1,5 +1,6 @@
 //! Several CPUs: that they run on the same tables in the same way, and that none goes on using a translation that is gone.
 
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use log::info;
@@ -28,6 +29,47 @@ pub fn registers(machine: &mut Machine) -> Verdict {
     expect(asked.into_inner() == others, "each does it once")?;
     expect(same.into_inner() == others, "all CPUs have the same CR0, CR3, CR4 and EFER")?;
     Ok(if others == 0 { ALONE } else { Outcome::Passed })
+}
+
+/// For how many ticks of the first CPU's timer the others' are watched, and how many it may take until each has interrupted.
+const WATCHED: u64 = 20;
+const PATIENCE: u64 = 500;
+
+/// Every other CPU has a timer that goes on interrupting, and not much more often than the first one's.
+pub fn timers(machine: &mut Machine) -> Verdict {
+    let platform = machine.platform;
+    if cpus::count(machine) == 1 {
+        return Ok(ALONE);
+    }
+    let begun = platform.time().ticks;
+    if begun == 0 {
+        return Ok(Outcome::Skipped("the first CPU's timer does not interrupt"));
+    }
+    let mut before = Vec::new();
+    expect(before.try_reserve_exact(cpus::count(machine)).is_ok(), "there is memory for a number a CPU")?;
+    platform.each_cpu(&mut |cpu| {
+        if cpu.online && cpu.index != 0 && before.len() < before.capacity() {
+            before.push(cpu);
+        }
+    });
+    loop {
+        let ticks = platform.time().ticks - begun;
+        let (mut all, mut often, mut kind) = (true, false, "-");
+        platform.each_cpu(&mut |cpu| {
+            if let Some(then) = before.iter().find(|then| then.index == cpu.index) {
+                let beats = u64::from(cpu.beats.wrapping_sub(then.beats));
+                // Where the host is busy, ticks of the first CPU's get lost.
+                (all, often, kind) = (all && beats > 1, often || beats > 10 * (ticks + 10), cpu.timer);
+            }
+        });
+        expect(!often, "no timer interrupts ten times as often as the first CPU's")?;
+        if ticks >= WATCHED && all {
+            info!("cpus.timers: {} beside the first CPU's go, by {kind}", before.len());
+            return Ok(Outcome::Passed);
+        }
+        expect(ticks < PATIENCE, "the timer of each CPU goes on interrupting")?;
+        platform.pause();
+    }
 }
 
 /// How often a page is mapped elsewhere.

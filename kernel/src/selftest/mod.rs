@@ -59,7 +59,7 @@ type Verdict = Result<Outcome, Failure>;
 /// A test's name, and the test.
 type Test = (&'static str, fn(&mut Machine) -> Verdict);
 
-const TESTS: [Test; 36] = [
+const TESTS: [Test; 37] = [
     ("frames.pairs", |machine| everywhere(machine, "frames.pairs", frames::pairs)),
     ("frames.refusals", |machine| everywhere(machine, "frames.refusals", frames::refusals)),
     ("frames.model", |machine| everywhere(machine, "frames.model", model::programs)),
@@ -95,6 +95,7 @@ const TESTS: [Test; 36] = [
     ("memory.pressure", memory::pressure),
     ("memory.mode_changes", memory::mode_changes),
     ("cpus.registers", cpus::registers),
+    ("cpus.timers", cpus::timers),
     ("cpus.shootdown", cpus::shootdown),
 ];
 

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const FAILED: i32 = 0x11 << 1 | 1;
 
 /// Everything that can fail: what `fault` offers at the prompt, and what comes from outside by QEMU's monitor.
-pub const ALL: [&str; 15] = [
+pub const ALL: [&str; 16] = [
     "null",
     "text",
     "data",
@@ -25,6 +25,7 @@ pub const ALL: [&str; 15] = [
     "reserved",
     "divide",
     "others",
+    "deaf",
     "opcode",
     "double",
     "canonical",
@@ -38,7 +39,7 @@ pub const ALL: [&str; 15] = [
 pub const OPTIONAL: [&str; 3] = ["data", "reserved", "canonical"];
 
 /// What is another matter where several CPUs run.
-pub const AMONG_CPUS: [&str; 3] = ["others", "stack", NMI];
+pub const AMONG_CPUS: [&str; 4] = ["others", "deaf", "stack", NMI];
 
 const NMI: &str = "nmi";
 const MACHINE_CHECK: &str = "mce";
@@ -181,7 +182,7 @@ fn start(row: &Row, iso: &Path, folder: &Path, mode: Mode) -> Result<Machine, St
 /// The sentence of a kind that is no fault there.
 fn goes_on(kind: &str, has: &Has) -> Option<&'static str> {
     match kind {
-        "others" if has.alone => Some("no other CPU runs"),
+        "others" | "deaf" if has.alone => Some("no other CPU runs"),
         "data" if !has.nx => Some("this CPU lets data be executed: no NX"),
         "reserved" if !has.reserved => {
             Some("there is none: without large pages no bit of this mode's entries is reserved")
@@ -260,6 +261,11 @@ fn expected(kind: &str, kernel: Kernel, mode: Mode) -> Result<Expected, String> 
         "others" => {
             Expected { caller: " start_entry+", ..plain("divide error, error code 0x0", " arch::fault::divide+") }
         }
+        // Which of them, nobody knows: the first that comes.
+        "deaf" => Expected {
+            message: ("CPU ", " does not answer when it is asked to forget translations".into()),
+            ..plain("", " arch/src/cpus/mod.rs:")
+        },
         "opcode" => plain("invalid opcode, error code 0x0", " arch::fault::invalid_opcode+"),
         "canonical" => Expected {
             message: (

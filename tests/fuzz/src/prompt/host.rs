@@ -274,6 +274,10 @@ impl Platform for Host {
         Ok(None)
     }
 
+    fn apic(&self) -> &'static str {
+        "none"
+    }
+
     fn lines(&self) -> &'static [(u8, &'static str)] {
         &[]
     }
@@ -305,7 +309,7 @@ impl Platform for Host {
     }
 
     fn each_cpu(&self, tell: &mut dyn FnMut(CpuState)) {
-        tell(CpuState { index: 0, apic: 0, doing: "online", online: true, answers: 0 });
+        tell(CpuState { index: 0, apic: 0, doing: "online", online: true, answers: 0, timer: "PIT", beats: 0 });
     }
 
     fn on_others(&self, _: &(dyn Fn(usize) + Sync), meanwhile: &mut dyn FnMut()) -> usize {

@@ -1,0 +1,129 @@
+//! The local APIC's timer: the heartbeat of every CPU but the first, a hundred times in a second (SDM vol. 3A, 11.5.4).
+//!
+//! Where the CPU offers it, and promises that its TSC counts at one rate, the timer is told a value of the TSC at which to interrupt, each
+//! time anew; else it counts down a clock of its own, again and again.
+
+use core::arch::asm;
+use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+
+use x86::msr::{self, IA32_TSC_DEADLINE};
+
+use crate::apic::{self, register};
+use crate::percpu::{self, MAX};
+use crate::{clock, cpu, cpuid, delay, vectors};
+
+/// Divide the clock by 16.
+const BY_16: u32 = 3;
+
+/// In the timer's register of the local vector table: begin anew when the count has come to its end; interrupt at a value of the TSC.
+const PERIODIC: u32 = 1 << 17;
+const DEADLINE: u32 = 1 << 18;
+
+/// The time from one interrupt to the next, in microseconds.
+const PERIOD: u32 = 10_000;
+
+/// What the timers' clock and the TSC count in that time; 0 until it was measured, and where the TSC is not to be used.
+static COUNTS: AtomicU32 = AtomicU32::new(0);
+static CYCLES: AtomicU32 = AtomicU32::new(0);
+
+/// How a CPU's timer interrupts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Kind {
+    /// Not at all.
+    Off = 0,
+    /// By counting down a clock.
+    Count,
+    /// At a value of the TSC.
+    Deadline,
+}
+
+/// Each written by its CPU.
+static KINDS: [AtomicU8; MAX] = [const { AtomicU8::new(Kind::Off as u8) }; MAX];
+
+/// How often each has interrupted.
+static BEATS: [AtomicU32; MAX] = [const { AtomicU32::new(0) }; MAX];
+
+/// How often the timer of the CPU number `index` has interrupted. After more than a year it begins anew.
+pub fn beats_of(index: usize) -> u32 {
+    BEATS[index].load(Ordering::Relaxed)
+}
+
+/// How the timer of the CPU number `index` interrupts.
+pub fn kind_of(index: usize) -> Kind {
+    match KINDS[index].load(Ordering::Relaxed) {
+        0 => Kind::Off,
+        1 => Kind::Count,
+        _ => Kind::Deadline,
+    }
+}
+
+/// Measures how fast the timers and the TSC count, on the first CPU, whose APIC is open: all have the same clocks.
+pub(crate) fn measure() {
+    // SAFETY: the APIC is open; the timer is masked.
+    let (counts, cycles) = unsafe {
+        apic::write(register::TIMER_DIVISOR, BY_16);
+        apic::write(register::TIMER_START, u32::MAX);
+        let begun = cpu::cycles();
+        delay::microseconds(PERIOD);
+        let cycles = cpu::cycles().zip(begun).map_or(0, |(now, begun)| now.wrapping_sub(begun));
+        let counts = u32::MAX - apic::read(register::TIMER_NOW);
+        apic::write(register::TIMER_START, 0);
+        (counts, cycles)
+    };
+    COUNTS.store(counts, Ordering::Relaxed);
+    if clock::is_steady() {
+        CYCLES.store(u32::try_from(cycles).unwrap_or(0), Ordering::Relaxed);
+    }
+}
+
+/// Has this CPU's timer interrupt it every ten milliseconds. Tells whether it does: not where timers do not count.
+pub fn start() -> bool {
+    let counts = COUNTS.load(Ordering::Relaxed);
+    if !apic::is_open() {
+        return false;
+    }
+    let offered =
+        cpuid::read().and_then(|cpuid| cpuid.get_feature_info()).is_some_and(|basic| basic.has_tsc_deadline());
+    let kind = match (offered && CYCLES.load(Ordering::Relaxed) != 0, counts) {
+        (true, _) => Kind::Deadline,
+        (false, 0) => return false,
+        (false, _) => Kind::Count,
+    };
+    KINDS[percpu::index()].store(kind as u8, Ordering::Relaxed);
+    // SAFETY: the APIC is open, and the interrupt has a handler; CPUID offers what is used.
+    unsafe {
+        if kind == Kind::Deadline {
+            apic::write(register::TIMER, DEADLINE | u32::from(vectors::TIMER));
+            // A register in memory may be written later than a model-specific one (SDM vol. 3A, 11.5.4.1).
+            asm!("mfence", options(nostack, preserves_flags));
+            set_deadline();
+        } else {
+            apic::write(register::TIMER_DIVISOR, BY_16);
+            apic::write(register::TIMER, PERIODIC | u32::from(vectors::TIMER));
+            apic::write(register::TIMER_START, counts);
+        }
+    }
+    true
+}
+
+/// The timer has interrupted: counts that, and has it do so again.
+pub(crate) fn interrupt() {
+    let own = percpu::index();
+    BEATS[own].fetch_add(1, Ordering::Relaxed);
+    if kind_of(own) == Kind::Deadline {
+        // SAFETY: this CPU's timer was started so.
+        unsafe { set_deadline() };
+    }
+}
+
+/// Has the timer interrupt at the next multiple of the period: however late this is called, the timer does not go slow.
+///
+/// # Safety
+/// The CPU has the register, and CYCLES was measured.
+unsafe fn set_deadline() {
+    let period = u64::from(CYCLES.load(Ordering::Relaxed).max(1));
+    let now = cpu::cycles().unwrap_or(0);
+    // SAFETY: the caller's promise.
+    unsafe { msr::wrmsr(IA32_TSC_DEADLINE, now - now % period + period) };
+}
