@@ -241,7 +241,7 @@ fn run(row: &Row, iso: &Path, folder: &Path) -> Verdict {
             let replayed = check::replayed(&mut machine, row, &(before + &line))?;
             let tables = check::tables(&mut machine, mode, nx, pa_bits)?;
             for (command, answer) in &row.asks {
-                let said = machine.command(command, Duration::from_secs(20))?;
+                let said = machine.command(command, Duration::from_secs(120))?;
                 if !said.contains(answer) {
                     return Err(format!("'{command}' does not say '{answer}': {said}"));
                 }
