@@ -181,6 +181,7 @@ fn report_pages(figures: &Figures) {
             ("A1", "A1 map in order"),
             ("A3b", "A3b map at random in 4 GiB"),
             ("A3a", "A3a map at random in 47 bits"),
+            ("A3a-pool", "A3a with zeroed tables"),
             ("A4a", "A4a translate in 4 GiB"),
             ("A4b", "A4b translate in 256 MiB"),
             ("A5a", "A5a unmap"),

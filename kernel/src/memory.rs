@@ -110,6 +110,13 @@ impl Memories {
         }
     }
 
+    /// Zeroes frames for tables to come, if this is the CPU that runs the prompt, whose thread makes most of them. To be called by a
+    /// CPU that has nothing else to do. Only there: whoever counts free frames goes from memory to memory, and what another CPU
+    /// moved meanwhile would be counted twice, or not at all.
+    pub fn zero_ahead(&self) {
+        while lock::cpu() == 0 && self.lock_unless_held_here().is_some_and(|mut memory| memory.zero_ahead()) {}
+    }
+
     /// Takes the memory of this CPU, and has no other CPU use its own until it is given back: the mode may change.
     ///
     /// # Panics

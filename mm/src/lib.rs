@@ -37,6 +37,7 @@
 
 mod access;
 mod addr;
+mod blanks;
 mod chain;
 mod cursor;
 mod entry;

@@ -3,6 +3,7 @@
 //! One CPU has one [`Memory`], which owns all that it needs. Several have one each: [`Memory::pooled`] makes the first of them, and
 //! [`Memory::another`] every other one (`pool.rs`).
 
+use crate::blanks::Blanks;
 use crate::frames::{FrameCache, Purpose};
 use crate::pool::{Home, Pool};
 use crate::walk::Hints;
@@ -19,6 +20,8 @@ pub struct Memory {
     pub(crate) home: Home,
     /// What single frames are dealt from.
     cache: FrameCache,
+    /// Frames for tables to come.
+    pub(crate) blanks: Blanks,
     /// Where the last walks through page tables came to.
     pub(crate) hints: Hints,
 }
@@ -27,7 +30,7 @@ impl Memory {
     /// Memory that is seen through `window` and of which `frames` are free.
     pub const fn new(window: Window, frames: Frames) -> Self {
         let cache = FrameCache::new(window.frames().end());
-        Self { window, home: Home::new(frames), cache, hints: Hints::new() }
+        Self { window, home: Home::new(frames), cache, blanks: Blanks::NONE, hints: Hints::new() }
     }
 
     /// This memory, its books where those of other CPUs find them: `keep` has them kept for good.
@@ -39,7 +42,7 @@ impl Memory {
     pub fn another(&self) -> Option<Self> {
         let window = self.window.again();
         let cache = FrameCache::new(window.frames().end());
-        Some(Self { window, home: Home::Pool(self.home.pool()?), cache, hints: Hints::new() })
+        Some(Self { window, home: Home::Pool(self.home.pool()?), cache, blanks: Blanks::NONE, hints: Hints::new() })
     }
 
     /// What this memory has in common with those of other CPUs; `None` if it is alone.
@@ -62,18 +65,28 @@ impl Memory {
         self.look_at_frames(Frames::free_frames) + self.cached_frames()
     }
 
-    /// How many of them caches hold: this CPU's and those of the others.
+    /// How many of them caches hold: this CPU's and those of the others. Those that were zeroed ahead are among them.
     pub fn cached_frames(&self) -> u64 {
-        let mut sum = self.cache.frames();
-        self.home.peers(false, &mut |other| sum += other.cache.frames());
+        let mut sum = self.at_hand();
+        self.home.peers(false, &mut |other| sum += other.at_hand());
         sum
+    }
+
+    /// How many this CPU has.
+    fn at_hand(&self) -> u64 {
+        self.cache.frames() + self.blanks.frames().len() as u64
+    }
+
+    /// Whether `frame` is among these.
+    fn has_at_hand(&self, frame: Frame) -> bool {
+        self.cache.holds(frame) || self.blanks.frames().contains(&frame)
     }
 
     /// Whether `frame` is one of those.
     pub fn is_cached(&self, frame: Frame) -> bool {
-        let mut cached = self.cache.holds(frame);
+        let mut cached = self.has_at_hand(frame);
         if !cached {
-            self.home.peers(false, &mut |other| cached |= other.cache.holds(frame));
+            self.home.peers(false, &mut |other| cached |= other.has_at_hand(frame));
         }
         cached
     }
@@ -83,8 +96,11 @@ impl Memory {
         self.look_at_frames(|frames| frames.is_free(frame)) || self.is_cached(frame)
     }
 
-    /// Gives what the cache holds back to the allocator, where every CPU finds it.
+    /// Gives what is at hand back to the allocator, where every CPU finds it.
     pub fn drain(&mut self) {
+        while let Some(frame) = self.blanks.pop() {
+            self.give_back(frame);
+        }
         let cache = &mut self.cache;
         self.home.with(|books| cache.drain(&mut books.frames));
     }
@@ -111,18 +127,29 @@ impl Memory {
     /// cache gives up what it has before memory counts as short.
     #[inline]
     pub(crate) fn alloc(&mut self, order: u8, below: Frame) -> Result<Frame, FrameError> {
-        #[cfg(feature = "inject")]
-        if self.home.with(|books| books.injector.refuses()) {
-            return Err(FrameError::NoMemory);
-        }
+        if self.is_refused() { Err(FrameError::NoMemory) } else { self.alloc_anyhow(order, below) }
+    }
+
+    /// The same, even if the request is one that is to fail.
+    #[inline]
+    pub(crate) fn alloc_anyhow(&mut self, order: u8, below: Frame) -> Result<Frame, FrameError> {
         match self.alloc_here(order, below) {
             Err(FrameError::NoMemory) => self.alloc_from_others(order, below),
             told => told,
         }
     }
 
+    /// Whether this request is one of those that are to fail, in builds where that can be ordered.
+    #[inline(always)]
+    pub(crate) fn is_refused(&mut self) -> bool {
+        #[cfg(feature = "inject")]
+        return self.home.with(|books| books.injector.refuses());
+        #[cfg(not(feature = "inject"))]
+        false
+    }
+
     #[inline]
-    fn alloc_here(&mut self, order: u8, below: Frame) -> Result<Frame, FrameError> {
+    pub(crate) fn alloc_here(&mut self, order: u8, below: Frame) -> Result<Frame, FrameError> {
         if order == 0 && below == self.window.frames().end() {
             self.cache.alloc(&mut self.home, Purpose::Fixed)
         } else if order == 0 && below == Frames::ANYWHERE {
@@ -132,9 +159,10 @@ impl Memory {
         }
     }
 
-    /// The same after the caches of the other CPUs have given up what they have too.
+    /// The same after this CPU and the others have given up what they have at hand.
     #[cold]
     fn alloc_from_others(&mut self, order: u8, below: Frame) -> Result<Frame, FrameError> {
+        self.drain();
         self.home.peers(true, &mut Self::drain);
         self.alloc_here(order, below)
     }
@@ -151,7 +179,7 @@ impl Memory {
     /// [`MapError::NoMemory`] if the window has no free frame left.
     #[cold]
     pub fn table(&mut self) -> Result<Frame, MapError> {
-        self.zeroed(self.window.frames().end())
+        self.blank()
     }
 
     /// A zeroed frame inside the window and below 4 GiB, for a root: a CPU that switches its mode, or starts, loads
@@ -160,20 +188,16 @@ impl Memory {
     /// # Errors
     /// [`MapError::NoMemory`] if there is none.
     pub fn root_table(&mut self) -> Result<Frame, MapError> {
-        self.zeroed(self.window.frames().end().min(ROOT_END))
+        let below = self.window.frames().end().min(ROOT_END);
+        let frame = self.alloc(0, below).map_err(|_| MapError::NoMemory)?;
+        self.zero(frame);
+        Ok(frame)
     }
 
     /// A frame inside the window, with whatever was in it.
     #[inline]
     pub(crate) fn unwritten(&mut self) -> Result<Frame, MapError> {
         self.alloc(0, self.window.frames().end()).map_err(|_| MapError::NoMemory)
-    }
-
-    fn zeroed(&mut self, below: Frame) -> Result<Frame, MapError> {
-        let frame = self.alloc(0, below).map_err(|_| MapError::NoMemory)?;
-        // SAFETY: the allocator has just made the frame ours alone, and `at` checked that the window shows it.
-        unsafe { self.window.at(frame).write_bytes(0, PAGE_SIZE as usize) };
-        Ok(frame)
     }
 
     /// Moves the window, and with it the frame allocator's metadata, which lies in it. On x86_64 the window's place

@@ -143,6 +143,11 @@ impl<F: Format, const TABLE: bool> PageTables for Tree<F, TABLE> {
         self.call((va, pa), |tree, (va, pa)| tree.put(va, 1, pa));
     }
 
+    fn zero_ahead(&mut self) -> bool {
+        while self.memory.zero_ahead() {}
+        true
+    }
+
     #[inline(always)]
     fn map_large(&mut self, va: u64, pa: u64, shift: u32) {
         self.call((va, pa, 1 << (shift - 12)), |tree, (va, pa, pages)| tree.put(va, pages, pa));

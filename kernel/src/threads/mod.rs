@@ -20,7 +20,7 @@ use mm::{MapError, PAGE_SIZE, Stack};
 use sched::{Blocked, Class, Lock, Priority, Report, Scheduler, Switch, ThreadId, has_come, lock};
 use spin::Once;
 
-use crate::{Machine, Platform};
+use crate::{Machine, Memories, Platform};
 
 /// The most CPUs that can take part.
 pub const CPUS: usize = 512;
@@ -38,6 +38,9 @@ const POLL: u32 = 5;
 static SCHED: Scheduler<THREADS, CPUS> = Scheduler::new(kick);
 
 static CONTEXTS: Once<&'static dyn Contexts> = Once::new();
+
+/// What tables are made of, for when there is nothing else to do.
+static MEMORY: Once<&'static Memories> = Once::new();
 
 /// The thread that waits for what is typed.
 static PROMPT: Once<ThreadId> = Once::new();
@@ -106,6 +109,7 @@ fn masked<R>(work: impl FnOnce(&'static dyn Contexts, usize) -> R) -> Option<R> 
 pub fn start(machine: &mut Machine) {
     let Some(contexts) = machine.platform.contexts() else { return };
     CONTEXTS.call_once(|| contexts);
+    MEMORY.call_once(|| machine.memory);
     let adopted = masked(|contexts, cpu| {
         // The lines of the devices lead to the first CPU.
         let id = SCHED.create("prompt", Priority::High, Some(cpu))?;
@@ -139,6 +143,9 @@ pub fn take_part(stack: core::ops::Range<usize>) -> bool {
 /// What a CPU does when there is nothing else.
 pub fn idle() -> ! {
     loop {
+        if let Some(memory) = MEMORY.get() {
+            memory.zero_ahead();
+        }
         masked(|contexts, cpu| match SCHED.yield_now(cpu) {
             Some(switch) => go(contexts, switch),
             None => contexts.wait(),

@@ -124,7 +124,7 @@ fn map_anew<F: Format>(
     }
     let mut new = [Frame(0); MOST_LEVELS];
     for at in 1..above.level {
-        let Ok(frame) = memory.unwritten() else {
+        let Ok(frame) = memory.blank() else {
             new[1..usize::from(at)].iter().for_each(|frame| memory.give_back(*frame));
             return None;
         };
@@ -135,7 +135,6 @@ fn map_anew<F: Format>(
     for level in 1..above.level {
         let frame = new[usize::from(level)];
         let table = Table::<F>::at(&memory.window, frame, level);
-        table.clear();
         table.prepare(index_of::<F>(request.range.start.0, level), entry);
         entry = F::encode(Pte::Table(frame, table_rights::<F>(page)), level + 1);
     }

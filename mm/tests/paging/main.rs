@@ -3,6 +3,7 @@
 #[path = "../machine/mod.rs"]
 mod machine;
 
+mod blanks;
 mod codec;
 mod cpus;
 mod cursor;

@@ -18,7 +18,7 @@ const FIRST: Frame = Frame(0xF_F000);
 const FRAMES: usize = 512;
 
 /// `count` memories over the frames of an arena, and how many frames are free.
-fn memories(count: usize) -> (Arena, Vec<Memory>, u64) {
+pub fn memories(count: usize) -> (Arena, Vec<Memory>, u64) {
     let arena = Arena::new(FIRST.0, FRAMES);
     let all = FrameRun { first: FIRST, count: FRAMES as u64 };
     let free = FrameRun { first: FIRST.offset(2), count: FRAMES as u64 - 2 };
