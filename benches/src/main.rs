@@ -262,6 +262,15 @@ fn report_frames(figures: &Figures) {
             ("B6 remote 2T", "remote, two"),
             ("B6 mixed 1T", "mixed, one"),
             ("B6 mixed 2T", "mixed, two"),
+            ("B6 pair 1T", "a memory each: pair, one"),
+            ("B6 pair 2T", "pair, two"),
+            ("B6 pair 4T", "pair, four"),
+            ("B6 batch 1T", "batch, one"),
+            ("B6 batch 2T", "batch, two"),
+            ("B6 batch 4T", "batch, four"),
+            ("B6 map 1T", "map and unmap, one"),
+            ("B6 map 2T", "map and unmap, two"),
+            ("B6 map 4T", "map and unmap, four"),
         ],
     );
     figures.print_bare(

@@ -34,9 +34,13 @@ pub struct Pool {
     books: Mutex<Books>,
     shares: Mutex<Shares>,
     /// How often tables were taken out of a tree, or entries written by force: hints from before may lead nowhere.
-    epoch: AtomicUsize,
+    epoch: Line<AtomicUsize>,
     peers: Once<&'static dyn Peers>,
 }
+
+/// What no other value shares its cache line with: every change of a tree looks at it, and a lock beside it is written by all.
+#[repr(align(128))]
+struct Line<T>(T);
 
 impl Pool {
     /// Says how the memory of one CPU reaches those of the others; before, it goes without.
@@ -47,12 +51,12 @@ impl Pool {
     /// How often hints have had to be forgotten.
     #[inline]
     pub(crate) fn epoch(&self) -> usize {
-        self.epoch.load(Ordering::Acquire)
+        self.epoch.0.load(Ordering::Acquire)
     }
 
     /// Has the memories of all CPUs forget their hints before they are used next.
     pub(crate) fn begin_epoch(&self) {
-        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.epoch.0.fetch_add(1, Ordering::AcqRel);
     }
 }
 
@@ -89,7 +93,7 @@ impl Home {
             Self::Pool(pool) => pool,
             Self::Own(books, shares) => {
                 let (books, shares) = (Mutex::new(books), Mutex::new(shares));
-                keep(Pool { books, shares, epoch: AtomicUsize::new(0), peers: Once::new() })
+                keep(Pool { books, shares, epoch: Line(AtomicUsize::new(0)), peers: Once::new() })
             }
         }
     }

@@ -7,6 +7,7 @@ mod buddy_system;
 mod churn;
 mod latency;
 mod limit;
+mod memories;
 mod order0;
 mod strata;
 mod summary_buddy;
@@ -73,7 +74,7 @@ pub fn contestants() -> Vec<(&'static str, Run)> {
     }
     vec![
         of::<limit::Stack>("limit", threads::unlocked),
-        of::<strata::Cached>("**Strata**", threads::cached),
+        of::<strata::Cached>("**Strata**", || [threads::cached(), memories::rows()].concat()),
         of::<strata::Core>("Strata, no cache", threads::locked::<strata::Core>),
         of::<buddy_system::Buddy>("buddy_system FrameAllocator", threads::locked::<buddy_system::Buddy>),
         of::<bitmap::Bitmap>("bitmap-allocator", threads::locked::<bitmap::Bitmap>),

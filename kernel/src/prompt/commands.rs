@@ -160,16 +160,16 @@ const COMMANDS: [Command; 23] = [
     },
     Command {
         name: "bench",
-        arguments: "",
-        does: "Measures paging and frames in cycles; under QEMU's -icount those are instructions.",
+        arguments: "[cpus]",
+        does: "Measures paging and frames in cycles, on one CPU or on several at once; under QEMU's -icount those are instructions.",
         example: (
             "bench",
             "bench: cycles of the time-stamp counter, the least of 9 rounds\n\
              map a page                       612\n\
              ...",
         ),
-        choices: Choices::Anything,
-        run: |console, machine, _| bench::run(console, machine),
+        choices: Choices::Words(&[&[bench::CPUS]]),
+        run: |console, machine, words| bench::run(console, machine, words.first().copied()),
     },
     Command {
         name: "selftest",

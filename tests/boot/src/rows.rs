@@ -77,7 +77,10 @@ fn machines() -> Vec<Row> {
             .asks("hammer 2", "no word is stale")
             .ready(Pml3, On, true, 32),
         i686("8 CPUs, i686 kernel, 6 GiB", "qemu64", "6G").on64().cpus(8).ready(Pml3, On, true, 40),
-        x86_64("2 CPUs, qemu64", "qemu64", "256M").cpus(2).ready(Pml4, Unsupported, true, 40),
+        x86_64("2 CPUs, qemu64", "qemu64", "256M")
+            .cpus(2)
+            .ready(Pml4, Unsupported, true, 40)
+            .asks("bench cpus", "on 2 of 2 CPUs at once:"),
         x86_64("8 CPUs, max, NOXPA", "max", "256M")
             .cpus(8)
             .asks("hammer 2", "no word is stale")

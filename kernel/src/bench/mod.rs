@@ -3,6 +3,8 @@
 //! Each figure is the least of a few rounds, without what reading the counter costs: the least is what the work takes when
 //! nothing comes between. Everything is done in pages of the user half, or in tables made for it, and undone.
 
+mod cpus;
+
 use core::fmt::{self, Write};
 
 use mm::{Access, AccessKind, Frames, KernelMap, MapError, MapRequest, Memory, OwnedFrames, PAGE_SIZE, PageFlags};
@@ -47,8 +49,20 @@ impl fmt::Display for Why {
     }
 }
 
-/// Measures everything and prints it.
-pub fn run(console: &mut Console, machine: &mut Machine) -> fmt::Result {
+/// What there is to measure beside what one CPU does alone.
+pub const CPUS: &str = "cpus";
+
+/// Measures what `what` says, and prints it.
+pub fn run(console: &mut Console, machine: &mut Machine, what: Option<&str>) -> fmt::Result {
+    match what {
+        None => alone(console, machine),
+        Some(CPUS) => cpus::run(console, machine),
+        Some(other) => writeln!(console, "bench: '{other}' is nothing to measure; there is {CPUS}"),
+    }
+}
+
+/// Measures everything on this CPU.
+fn alone(console: &mut Console, machine: &mut Machine) -> fmt::Result {
     if machine.platform.cycles().is_none() {
         return writeln!(console, "bench: this CPU has no time-stamp counter to measure with");
     }
