@@ -10,7 +10,8 @@ use kernel::{
     StartFailure, Started, Time, Unfit,
 };
 use mm::{
-    Access, Cache, Controls, FaultCode, Features, KernelMap, MapError, Memory, Mmu, PhysAddr, Trial, VirtAddr, Width,
+    Access, AddressSpace, Cache, Controls, FaultCode, Features, KernelMap, MapError, Memory, Mmu, PhysAddr, Trial,
+    VirtAddr, Width,
 };
 use sched::lock;
 
@@ -172,6 +173,23 @@ impl Platform for Pc {
     fn measure(&self, reference: Reference, counts: u64) -> Option<u64> {
         // SAFETY: the kernel hands over what `prepare` found good.
         unsafe { clock::measure(counter(reference), counts) }
+    }
+
+    fn new_space(&self, map: &mut KernelMap, memory: &mut Memory) -> Result<AddressSpace, MapError> {
+        let space = map.new_space(memory)?;
+        // SAFETY: `map` is the live tree, whose kernel half it has and keeps; `free_space` retires it before it is gone.
+        unsafe { others::space::register(space.number(), space.tables().root()) };
+        Ok(space)
+    }
+
+    fn free_space(&self, map: &mut KernelMap, memory: &mut Memory, space: AddressSpace) {
+        others::space::retire(space.number());
+        // SAFETY: every CPU has left it, and by that dropped what it knew of its user half.
+        unsafe { map.free_space(memory, space) };
+    }
+
+    fn mmu_in(&self, space: &AddressSpace) -> &dyn Mmu {
+        &others::space::SPACES[space.number()]
     }
 
     fn heap(&self) -> (usize, usize) {

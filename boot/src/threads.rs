@@ -54,6 +54,10 @@ impl Contexts for PcContexts {
         unsafe { context::switch(from.as_ptr(), to) };
     }
 
+    fn enter_space(&self, number: usize) {
+        cpus::space::enter(number);
+    }
+
     fn kick(&self, cpu: usize) {
         cpus::kick(cpu);
     }

@@ -3,7 +3,8 @@
 use core::fmt;
 
 use mm::{
-    Access, Cache, Controls, FaultCode, Features, KernelMap, MapError, Memory, Mmu, PhysAddr, Trial, VirtAddr, Width,
+    Access, AddressSpace, Cache, Controls, FaultCode, Features, KernelMap, MapError, Memory, Mmu, PhysAddr, Trial,
+    VirtAddr, Width,
 };
 
 use crate::threads::Contexts;
@@ -128,6 +129,26 @@ pub trait Platform: Sync {
     /// # Errors
     /// Why the page on which the mode is switched could not be mapped in both trees. Nothing has changed then.
     fn enter(&self, from: &mut KernelMap, to: &mut KernelMap, memory: &mut Alone) -> Result<bool, MapError>;
+
+    /// Makes an address space with nothing in its user half, for [threads](crate::threads::spawn_in) to run in.
+    ///
+    /// # Errors
+    /// [`MapError::NoMemory`], also if there are as many as there can be; [`MapError::NotOffered`] where there are none.
+    fn new_space(&self, map: &mut KernelMap, memory: &mut Memory) -> Result<AddressSpace, MapError> {
+        let _ = (map, memory);
+        Err(MapError::NotOffered)
+    }
+
+    /// Gives a space back in which no thread runs any more: the CPUs on which it is live leave it first.
+    fn free_space(&self, map: &mut KernelMap, memory: &mut Memory, space: AddressSpace) {
+        let _ = (map, memory, space);
+    }
+
+    /// The part of those CPUs that remembers translations on which `space` is live.
+    fn mmu_in(&self, space: &AddressSpace) -> &dyn Mmu {
+        let _ = space;
+        self.mmu()
+    }
 
     /// Does what the CPU does not allow. Returns if this one does, or if there is no such thing on it.
     fn fault(&self, fault: Fault);

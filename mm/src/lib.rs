@@ -81,7 +81,7 @@ pub use format::{Format, Pte};
 pub use formats::{Pml2, Pml3, Pml4, Pml5};
 pub use frames::{FrameError, Frames};
 pub use info::{Level, PagingInfo};
-pub use kernel_map::{KernelMap, Section, Stack, Width};
+pub use kernel_map::{AddressSpace, KernelMap, Section, Stack, Width};
 pub use layout::Layout;
 pub use limits::{Features, Limits};
 pub use memory::Memory;

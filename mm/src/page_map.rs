@@ -144,6 +144,21 @@ impl PageMap {
         (self.paging.routines.verdict)(memory, self.root, va, access, controls)
     }
 
+    /// Has the kernel half of `other`, which is for the same mode, lead where this one's does, but for the self-map.
+    pub(crate) fn share(&self, memory: &mut Memory, other: &Self) {
+        self.share_with(memory, other.root);
+    }
+
+    /// The same, for the tree with this root.
+    pub(crate) fn share_with(&self, memory: &mut Memory, root: Frame) {
+        (self.paging.routines.share)(memory, Some(self.root), root);
+    }
+
+    /// Has the kernel half lead nowhere, because what it leads to is another tree's.
+    pub(crate) fn unshare(&self, memory: &mut Memory) {
+        (self.paging.routines.share)(memory, None, self.root);
+    }
+
     /// Gives all tables back.
     ///
     /// # Safety

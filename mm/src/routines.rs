@@ -159,6 +159,9 @@ pub struct PagingRoutines {
     /// What a [`Cursor`](crate::Cursor) does.
     pub steps: walk::Steps,
 
+    /// Has the kernel half of the second tree lead where that of the first does, but for the self-map; nowhere without a first.
+    pub share: fn(&mut Memory, Option<Frame>, Frame),
+
     /// Gives every table of the tree back, the root included. What the leaves map is not touched.
     ///
     /// Safe to call, but the caller sees to it that no CPU uses the tree: see [`PageMap::free`](crate::PageMap::free).
@@ -185,6 +188,7 @@ impl PagingRoutines {
             entries: walk::entries::<F>,
             verdict: walk::verdict::<F>,
             steps: walk::Steps::of::<F>(),
+            share: walk::share::<F>,
             free: walk::free::<F>,
         }
     }

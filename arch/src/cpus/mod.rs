@@ -2,7 +2,7 @@
 //!
 //! The CPU that booted has the number 0 and starts the others ([`start`]), all at once. Each then [waits](wait) for threads to
 //! run, and for [`work`]. What one CPU asks of another it notes in that CPU's [`Cpu::requests`], and interrupts it ([`request`]): to forget
-//! translations ([`shootdown`]), or to stand still while the mode changes ([`park`]). A CPU that panics stops all others
+//! translations ([`shootdown`]), to leave an address space ([`space`]), or to stand still while the mode changes ([`park`]). A CPU that panics stops all others
 //! ([`stop`]).
 //!
 //! # Who waits for whom
@@ -13,6 +13,7 @@
 
 pub mod park;
 pub mod shootdown;
+pub mod space;
 pub mod start;
 pub mod stop;
 pub mod work;
@@ -28,6 +29,8 @@ mod ask {
     pub const FLUSH: u32 = 1 << 0;
     /// To stand still.
     pub const PARK: u32 = 1 << 1;
+    /// To leave an [address space](super::space) that is to be given back.
+    pub const LEAVE: u32 = 1 << 2;
 }
 
 /// How long a CPU may take to answer before it counts as lost: cycles of the TSC, some ten seconds; and looks, where the TSC is slow or
@@ -159,6 +162,10 @@ fn serve(may_park: bool) {
     let asked = cpu.requests.fetch_and(left, Ordering::SeqCst) & !left;
     if asked & ask::FLUSH != 0 {
         shootdown::answer();
+        cpu.answers.fetch_add(1, Ordering::Relaxed);
+    }
+    if asked & ask::LEAVE != 0 {
+        space::leave();
         cpu.answers.fetch_add(1, Ordering::Relaxed);
     }
     if asked & ask::PARK != 0 {

@@ -34,9 +34,17 @@ static ASKED: AtomicUsize = AtomicUsize::new(0);
 /// # Panics
 /// If a CPU does not answer in time, or if this one holds a lock that another may need before it answers.
 pub fn everywhere(flush: &Flush) {
+    among(flush, true, |_| true);
+}
+
+/// The same for this CPU, if it `is_one`, and for those others that `concerns` says yes to.
+pub(super) fn among(flush: &Flush, is_one: bool, concerns: impl Fn(usize) -> bool) {
     lock::flushing();
-    here(flush);
-    if others().next().is_none() {
+    if is_one {
+        here(flush);
+    }
+    let concerned = || others().filter(|(index, _)| concerns(*index));
+    if concerned().next().is_none() {
         return;
     }
     let turn = loop {
@@ -56,7 +64,7 @@ pub fn everywhere(flush: &Flush) {
         None => COUNT.store(usize::MAX, Ordering::Relaxed),
     }
     let mut asked = 0;
-    for (index, cpu) in others() {
+    for (index, cpu) in concerned() {
         if flush.may_wait() {
             // In this order: see `awake`.
             cpu.stale.store(true, Ordering::SeqCst);

@@ -2,8 +2,10 @@
 //!
 //! The prompt maps pages now here, now there, and takes their table out now and then. A thread on each other CPU looks at them all
 //! the time, and must never see what is no longer mapped ([`page`]). Others do so where they are stolen to, fall asleep and wake up,
-//! so that CPUs idle and go on; and others take and give frames, which makes new tables of old ones.
+//! so that CPUs idle and go on; others take and give frames, which makes new tables of old ones; and four live in address spaces
+//! of their own ([`lodgers`]).
 
+mod lodgers;
 pub mod page;
 
 use core::fmt::{self, Write};
@@ -16,6 +18,7 @@ use spin::Once;
 use crate::console::Console;
 use crate::threads::{self, Work};
 use crate::{Machine, Memories, Platform};
+use lodgers::Lodgings;
 use page::{Counts, Frames, Round, Seen, WIDE, Watch};
 
 /// How long it goes on if nothing is said, and at most, in seconds.
@@ -94,12 +97,15 @@ pub fn run(console: &mut Console, machine: &mut Machine, wish: &Wish) -> fmt::Re
         return writeln!(console, "hammer: one CPU runs, and nobody else could see anything stale");
     }
     let mut started = [const { None }; WATCHERS + ROAMERS + DEALERS];
+    let mut lodgings = Lodgings::default();
     let result = start(machine, &others[..count], &mut started).map_err(Trouble::from).and_then(|()| {
+        lodgings.begin(machine)?;
         writeln!(console, "hammer: {} CPUs, {} s; a key ends it", count + 1, wish.seconds)?;
-        strike(console, machine, wish.seconds)
+        strike(console, machine, &mut lodgings, wish.seconds)
     });
     WATCH.end();
     started.into_iter().flatten().for_each(|id| threads::join(machine, id));
+    lodgings.end(machine);
     match result {
         Ok(()) => Ok(()),
         Err(Trouble::Console) => Err(fmt::Error),
@@ -127,6 +133,15 @@ impl From<threads::Refusal> for Trouble {
     }
 }
 
+impl From<lodgers::Trouble> for Trouble {
+    fn from(why: lodgers::Trouble) -> Self {
+        match why {
+            lodgers::Trouble::Thread(why) => Self::Threads(why),
+            lodgers::Trouble::Pages(why) => Self::Pages(why),
+        }
+    }
+}
+
 impl From<MapError> for Trouble {
     fn from(why: MapError) -> Self {
         Self::Pages(why)
@@ -147,20 +162,24 @@ fn start(machine: &mut Machine, others: &[usize], started: &mut [Option<ThreadId
     let dealers = (0..DEALERS).map(|at| ("dealer", None, dealer as fn(usize), at));
     for (slot, (name, cpu, run, argument)) in started.iter_mut().zip(watchers.chain(roamers).chain(dealers)) {
         let work = Work { name, priority: Priority::Normal, cpu, run, argument };
-        *slot = Some(threads::spawn(machine, work)?);
+        // Who looks does so in the kernel's own space; who does not look runs in any.
+        *slot = Some(match name {
+            "dealer" => threads::spawn(machine, work)?,
+            _ => threads::spawn_in(machine, work, threads::OWN)?,
+        });
     }
     Ok(())
 }
 
 /// Remaps for so long, with the flush and then without, and says what came of it.
-fn strike(console: &mut Console, machine: &mut Machine, seconds: u64) -> Result<(), Trouble> {
+fn strike(console: &mut Console, machine: &mut Machine, lodgings: &mut Lodgings, seconds: u64) -> Result<(), Trouble> {
     let mut frames = Frames::take(machine)?;
-    let struck = flushed(console, machine, &mut frames, seconds).and_then(|seen| {
+    let struck = flushed(console, machine, &mut frames, lodgings, seconds).and_then(|(seen, lodged)| {
         let rounds = frames.rounds();
-        Ok((seen, rounds, unflushed(machine, &mut frames, seconds)?))
+        Ok((seen, lodged, rounds, unflushed(machine, &mut frames, seconds)?))
     });
     let given_back = frames.give_back(machine);
-    let (seen, rounds, bitten) = struck?;
+    let (seen, lodged, rounds, bitten) = struck?;
     given_back?;
     let (dealt, refused) = (DEALT.load(Ordering::Relaxed), REFUSED.load(Ordering::Relaxed));
     writeln!(
@@ -168,12 +187,23 @@ fn strike(console: &mut Console, machine: &mut Machine, seconds: u64) -> Result<
         "hammer: {rounds} rounds, {} words read, {} looks at nothing, {dealt} blocks of frames dealt, {refused} refused",
         seen.words, seen.nothing
     )?;
-    if seen.stale > 0 {
-        writeln!(console, "hammer: {} words were stale", seen.stale)?;
+    writeln!(
+        console,
+        "hammer: in {} address spaces {} words read, {} as of other spaces; {} flushes asked {} other CPUs",
+        lodgers::COUNT,
+        lodged.words,
+        lodged.foreign,
+        lodged.flushes,
+        lodged.asked
+    )?;
+    let stale = seen.stale + lodged.stale;
+    if stale > 0 {
+        writeln!(console, "hammer: {stale} words were stale")?;
     }
     writeln!(console, "hammer: where one CPU alone flushes, {} of {} words are stale", bitten.stale, bitten.words)?;
     let verdict = match seen {
-        Seen { stale: 1.., .. } => "FAILED: a CPU used a translation that was flushed",
+        _ if lodged.foreign > 0 => "FAILED: a thread saw another address space than its own",
+        _ if stale > 0 => "FAILED: a CPU used a translation that was flushed",
         Seen { words: 0, .. } => "nothing is known: no other CPU came to look",
         _ if bitten.stale == 0 => "no word is stale, and none is where one CPU alone flushes",
         _ => "ok, no word is stale",
@@ -182,12 +212,18 @@ fn strike(console: &mut Console, machine: &mut Machine, seconds: u64) -> Result<
 }
 
 /// Remaps with the flush on every CPU, until the time is over or something is typed.
-fn flushed(console: &mut Console, machine: &mut Machine, frames: &mut Frames, seconds: u64) -> Result<Seen, Trouble> {
+fn flushed(
+    console: &mut Console,
+    machine: &mut Machine,
+    frames: &mut Frames,
+    lodgings: &mut Lodgings,
+    seconds: u64,
+) -> Result<(Seen, lodgers::Seen), Trouble> {
     let mmu = machine.platform.mmu();
     let second = machine.platform.time().ticks_per_second as u32;
     let begun = threads::now();
     let (end, mut next) = (begun.wrapping_add(seconds as u32 * second), begun.wrapping_add(REPORT * second));
-    let mut seen = Seen::default();
+    let (mut seen, mut lodged) = (Seen::default(), lodgers::Seen::default());
     while !has_come(end, threads::now()) && machine.platform.read().is_none() {
         let kind = match frames.rounds() % 16 {
             3 => Round::Trim,
@@ -195,7 +231,9 @@ fn flushed(console: &mut Console, machine: &mut Machine, frames: &mut Frames, se
             _ => Round::Narrow,
         };
         frames.remap(machine, &WATCH, mmu, kind)?;
+        lodgings.move_one(machine, frames.rounds(), &mut lodged)?;
         COUNTS.iter().for_each(|counts| seen.take(counts));
+        Lodgings::ask(&mut lodged);
         if has_come(next, threads::now()) {
             let passed = next.wrapping_sub(begun) / second;
             next = next.wrapping_add(REPORT * second);
@@ -203,7 +241,7 @@ fn flushed(console: &mut Console, machine: &mut Machine, frames: &mut Frames, se
             writeln!(console, "  {passed} s: {rounds} rounds, {words} words read, {stale} stale")?;
         }
     }
-    Ok(seen)
+    Ok((seen, lodged))
 }
 
 /// Remaps with a flush on this CPU only, for a part of the time. No table is taken out: its frame would be another's while CPUs

@@ -206,8 +206,8 @@ const COMMANDS: [Command; 23] = [
         does: "Lists the threads; starts such as only use a CPU, or stops them.",
         example: (
             "threads",
-            "number  name        state     priority  cpu    ticks  stack\n\
-             \x20    0  prompt      running   high        0!      31   2304 of 131072\n\
+            "number  name        state     priority  cpu    ticks  space  stack\n\
+             \x20    0  prompt      running   high        0!      31      0   2304 of 131072\n\
              ...",
         ),
         choices: Choices::Words(&[&LOADS, &[], &PRIORITIES]),

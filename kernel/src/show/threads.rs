@@ -7,9 +7,9 @@ use crate::threads;
 
 /// Prints a line for each thread, and how long the clock has been running:
 ///
-/// `     2  load        ready     normal    0      148      352 of 16384`
+/// `     2  load        ready     normal    0      148      -    352 of 16384`
 pub fn threads(console: &mut Console) -> fmt::Result {
-    writeln!(console, "number  name        state     priority  cpu    ticks  stack")?;
+    writeln!(console, "number  name        state     priority  cpu    ticks  space  stack")?;
     let mut count = 0;
     for report in threads::reports() {
         count += 1;
@@ -24,6 +24,10 @@ pub fn threads(console: &mut Console) -> fmt::Result {
             report.cpu,
             report.used,
         )?;
+        match threads::space_of(report.id) {
+            Some(number) => write!(console, "  {number:5}")?,
+            None => write!(console, "      -")?,
+        }
         match threads::stack_used(&report) {
             Some(used) => writeln!(console, "  {used:5} of {}", report.stack.len())?,
             None => writeln!(console, "      - of {}", report.stack.len())?,

@@ -28,6 +28,12 @@ pub trait Contexts: Sync {
     /// The kernel passes what [`prepare`](Self::prepare) or this has made, each once, while its stack is mapped.
     fn switch(&self, from: &AtomicUsize, to: usize);
 
+    /// Has this CPU use the address space of that number, if it does not; 0 is the kernel's own. With interrupts off.
+    ///
+    /// # Panics
+    /// If there is no such space.
+    fn enter_space(&self, number: usize);
+
     /// Interrupts the CPU of that number, which is another than this one, so that it looks at its queue.
     fn kick(&self, cpu: usize);
 

@@ -13,7 +13,7 @@ pub mod load;
 pub use contexts::Contexts;
 
 use core::fmt;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use log::warn;
 use mm::{MapError, PAGE_SIZE, Stack};
@@ -50,6 +50,14 @@ struct Kept {
     stack: Option<Stack>,
     work: Option<Work>,
 }
+
+/// The address space that each thread runs in; [`ANY`] for those that run in whatever is loaded.
+static SPACES: [AtomicUsize; THREADS] = [const { AtomicUsize::new(ANY) }; THREADS];
+
+const ANY: usize = usize::MAX;
+
+/// The kernel's own address space.
+pub const OWN: usize = 0;
 
 static KEPT: Lock<[Kept; THREADS]> = Lock::new(Class::Stacks, [const { Kept { stack: None, work: None } }; THREADS]);
 
@@ -114,6 +122,7 @@ pub fn start(machine: &mut Machine) {
         // The lines of the devices lead to the first CPU.
         let id = SCHED.create("prompt", Priority::High, Some(cpu))?;
         SCHED.set_stack(id, contexts.first_stack());
+        SPACES[id.index()].store(OWN, Ordering::Relaxed);
         SCHED.adopt(cpu, id);
         Some(PROMPT.call_once(|| id))
     });
@@ -121,7 +130,7 @@ pub fn start(machine: &mut Machine) {
         return;
     }
     let work = Work { name: "idle", priority: Priority::Low, cpu: Some(0), run: |_| idle(), argument: 0 };
-    match make(machine, work) {
+    match make(machine, work, ANY) {
         Ok(id) => drop(masked(|_, cpu| SCHED.set_idle(cpu, id))),
         Err(refusal) => warn!("threads: none can be started, for want of one to idle in: {refusal}"),
     }
@@ -133,6 +142,7 @@ pub fn take_part(stack: core::ops::Range<usize>) -> bool {
     let adopted = masked(|_, cpu| {
         let id = SCHED.create("idle", Priority::Low, Some(cpu))?;
         SCHED.set_stack(id, stack);
+        SPACES[id.index()].store(ANY, Ordering::Relaxed);
         SCHED.adopt(cpu, id);
         SCHED.set_idle(cpu, id);
         Some(())
@@ -153,16 +163,25 @@ pub fn idle() -> ! {
     }
 }
 
-/// Starts a thread. It may have ended when this returns.
+/// Starts a thread that runs in whatever address space is loaded: it touches no page of the user half. It may have ended when this
+/// returns.
 ///
 /// # Errors
 /// Why it could not be started. Nothing has changed then.
 pub fn spawn(machine: &mut Machine, work: Work) -> Result<ThreadId, Refusal> {
+    spawn_in(machine, work, ANY)
+}
+
+/// Starts a thread in the address space of this number, which has to stay until it has ended; [`OWN`] is the kernel's.
+///
+/// # Errors
+/// As [`spawn`].
+pub fn spawn_in(machine: &mut Machine, work: Work, space: usize) -> Result<ThreadId, Refusal> {
     let target = work.cpu.unwrap_or_default();
     if !SCHED.takes_part(target) {
         return Err(Refusal::NoThreads);
     }
-    let id = make(machine, work)?;
+    let id = make(machine, work, space)?;
     masked(|contexts, cpu| {
         SCHED.start(cpu, id);
         follow_up(contexts, cpu);
@@ -171,7 +190,7 @@ pub fn spawn(machine: &mut Machine, work: Work) -> Result<ThreadId, Refusal> {
 }
 
 /// Makes a thread that does not run yet.
-fn make(machine: &mut Machine, work: Work) -> Result<ThreadId, Refusal> {
+fn make(machine: &mut Machine, work: Work, space: usize) -> Result<ThreadId, Refusal> {
     let created = masked(|contexts, _| (contexts, SCHED.create(work.name, work.priority, work.cpu)));
     let (contexts, id) = created.ok_or(Refusal::NoThreads)?;
     let id = id.ok_or(Refusal::TooMany)?;
@@ -182,6 +201,7 @@ fn make(machine: &mut Machine, work: Work) -> Result<ThreadId, Refusal> {
     })?;
     SCHED.context(id).store(contexts.prepare(&stack, begin), Ordering::Relaxed);
     SCHED.set_stack(id, stack.pages().start.0 as usize..stack.top().0 as usize);
+    SPACES[id.index()].store(space, Ordering::Relaxed);
     KEPT.lock()[id.index()] = Kept { stack: Some(stack), work: Some(work) };
     Ok(id)
 }
@@ -212,6 +232,11 @@ fn exit() -> ! {
 
 /// Makes a switch that was decided.
 fn go(contexts: &dyn Contexts, switch: Switch) {
+    // Every space has the stacks of all threads, so this may come first.
+    let space = SPACES[switch.to.index()].load(Ordering::Relaxed);
+    if space != ANY {
+        contexts.enter_space(space);
+    }
     contexts.switch(SCHED.context(switch.from), SCHED.context(switch.to).load(Ordering::Relaxed));
     // It may be another CPU by now.
     SCHED.arrive(contexts.cpu());
@@ -245,6 +270,11 @@ pub fn current() -> Option<ThreadId> {
 pub fn running() -> Option<Report> {
     let cpu = CONTEXTS.get()?.cpu();
     SCHED.report(SCHED.current(cpu)?.index())
+}
+
+/// The address space that the thread `id` runs in, if not in any.
+pub fn space_of(id: ThreadId) -> Option<usize> {
+    Some(SPACES[id.index()].load(Ordering::Relaxed)).filter(|space| *space != ANY)
 }
 
 /// The clock, in ticks of ten milliseconds. It wraps.

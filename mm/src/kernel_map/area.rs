@@ -65,7 +65,7 @@ impl KernelMap {
         let pages = offset.checked_add(bytes).ok_or(MapError::Wraps)?.div_ceil(PAGE_SIZE);
         // Behind the areas come the stacks.
         let room = (self.stack_region().start.0 - self.next.0) >> PAGE_SHIFT;
-        let slot = self.areas.iter_mut().find(|area| area.is_none()).ok_or(MapError::NoMemory)?;
+        let slot = self.areas.iter().position(Option::is_none).ok_or(MapError::NoMemory)?;
         // Where pages of the largest size that it can fill have the same place in the mapping as in memory, they are used.
         let paging = self.map.paging();
         let sizes = (1..=paging.limits.top_leaf).rev().map(|level| paging.routines.info.pages(level));
@@ -77,7 +77,8 @@ impl KernelMap {
         let range = PageRange::new(self.next.offset(skipped << PAGE_SHIFT), pages);
         let request = MapRequest { range, first, flags };
         self.map.map(memory, &request)?;
-        *slot = Some(Area { name, request });
+        self.share_with_spaces(memory);
+        self.areas[slot] = Some(Area { name, request });
         // A page is left out, so that running off one device does not reach the next.
         self.next = range.start.offset((pages + 1) << PAGE_SHIFT);
         Ok(range.start.offset(offset))

@@ -7,11 +7,14 @@
 mod area;
 mod look;
 mod physical;
+mod space;
 mod stack;
 mod user;
 
 use area::Area;
 pub use physical::Width;
+pub use space::AddressSpace;
+use space::Spaces;
 use stack::Slots;
 pub use stack::Stack;
 
@@ -38,6 +41,7 @@ pub struct KernelMap {
     sections: &'static [Section],
     areas: [Option<Area>; area::COUNT],
     stacks: Slots,
+    spaces: Spaces,
     /// The first page of the dynamic region that was never given out.
     next: VirtAddr,
     /// Frames beyond the aperture are looked at through this page.
@@ -72,6 +76,7 @@ impl KernelMap {
             sections,
             areas: [None; area::COUNT],
             stacks: Slots::NONE,
+            spaces: Spaces::NONE,
             next,
             window,
             shown: Frame(0),
@@ -145,13 +150,17 @@ impl KernelMap {
     /// that it has there. User pages are not part of it.
     ///
     /// # Errors
-    /// As [`build`](Self::build).
+    /// As [`build`](Self::build); [`MapError::NotOffered`] while there are [address spaces](AddressSpace), which are for this
+    /// mode.
     pub fn twin(
         &self,
         memory: &mut Memory,
         paging: Paging,
         ram: impl Iterator<Item = FrameRun>,
     ) -> Result<Self, MapError> {
+        if !self.spaces.are_none() {
+            return Err(MapError::NotOffered);
+        }
         let mut twin = Self::build(memory, paging, self.sections, ram)?;
         for area in self.areas.iter().flatten() {
             if let Err(error) = twin.map.map(memory, &area.request) {

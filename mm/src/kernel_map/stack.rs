@@ -74,6 +74,7 @@ impl KernelMap {
         let request = MapRequest { range, first: frames.run().first, flags: PageFlags::DATA };
         match self.map.map(memory, &request) {
             Ok(()) => {
+                self.share_with_spaces(memory);
                 self.stacks.flip(slot);
                 Ok(Stack { pages: range, frames })
             }
@@ -91,10 +92,14 @@ impl KernelMap {
     pub fn unmap_stack(&mut self, memory: &mut Memory, mmu: &dyn Mmu, stack: Stack) {
         let slot = self.slot_of(stack.pages.start).filter(|slot| self.stacks.has(*slot)).expect("a stack of this tree");
         match self.map.unmap(memory, stack.pages, None) {
-            Ok(stale) => stale.flush(memory, mmu),
+            Ok(stale) => {
+                self.share_with_spaces(memory);
+                stale.flush(memory, mmu);
+            }
             Err(error) => panic!("the stack at {:#x} unmapped: {error}", stack.pages.start),
         }
         if let Ok(stale) = self.map.trim(memory, stack.pages) {
+            self.share_with_spaces(memory);
             stale.flush(memory, mmu);
         }
         self.stacks.flip(slot);

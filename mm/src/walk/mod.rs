@@ -26,6 +26,7 @@ mod one;
 mod read;
 mod reshape;
 mod root;
+mod share;
 mod unmap;
 mod verdict;
 
@@ -39,6 +40,7 @@ pub(crate) use map::{map, map_list};
 pub(crate) use read::{path, query, translate, visit};
 pub(crate) use reshape::{merge, split, trim};
 pub(crate) use root::{free, free_tree, new_root};
+pub(crate) use share::share;
 pub(crate) use unmap::unmap;
 pub(crate) use verdict::verdict;
 

@@ -21,6 +21,7 @@ mod pcid;
 mod rights;
 mod select;
 mod self_map;
+mod spaces;
 mod stacks;
 mod stale;
 mod torn;
