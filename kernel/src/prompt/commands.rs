@@ -161,7 +161,7 @@ const COMMANDS: [Command; 23] = [
     Command {
         name: "bench",
         arguments: "[cpus]",
-        does: "Measures paging and frames on one CPU or several, in cycles; with -icount in instructions.",
+        does: "Measures paging and frames on one CPU or more, in cycles; with -icount in instructions.",
         example: (
             "bench",
             "bench: cycles of the time-stamp counter, the least of 9 rounds\n\
