@@ -16,7 +16,7 @@
 //! one waits for nobody else's.
 
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use mm::{Memory, Peers};
 use sched::lock::{self, Guard};
@@ -49,6 +49,8 @@ impl CpuMemory {
 /// The memories of all CPUs.
 pub struct Memories {
     cpus: [Once<&'static CpuMemory>; CPUS],
+    /// One more than the highest number of a CPU that has one: the audit goes through all of them for every table.
+    end: AtomicUsize,
     /// Whether somebody is [alone](Self::alone).
     alone: AtomicBool,
 }
@@ -62,7 +64,7 @@ impl Default for Memories {
 impl Memories {
     /// None yet.
     pub const fn new() -> Self {
-        Self { cpus: [const { Once::new() }; CPUS], alone: AtomicBool::new(false) }
+        Self { cpus: [const { Once::new() }; CPUS], end: AtomicUsize::new(0), alone: AtomicBool::new(false) }
     }
 
     /// Gives the CPU that booted its memory, by which it reaches those of others from now on.
@@ -77,6 +79,7 @@ impl Memories {
     pub fn add(&self, cpu: usize, memory: &'static CpuMemory) {
         if let Some(own) = self.cpus.get(cpu) {
             own.call_once(|| memory);
+            self.end.fetch_max(cpu + 1, Ordering::Release);
         }
     }
 
@@ -146,7 +149,7 @@ impl Memories {
     }
 
     fn all(&self) -> impl Iterator<Item = &'static CpuMemory> {
-        self.cpus.iter().filter_map(|cpu| cpu.get().copied())
+        self.cpus[..self.end.load(Ordering::Acquire)].iter().filter_map(|cpu| cpu.get().copied())
     }
 
     /// Those of the other CPUs.
