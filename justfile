@@ -48,9 +48,10 @@ test-loom:
     tools/test-loom
 
 # Boot the ISO on every machine of the matrix in QEMU; words after the recipe's name pick rows
+[positional-arguments]
 test-boot *ROWS: iso
     tools/build-hostile
-    tools/cargo run --package boot-tests --release -- {{ROWS}}
+    tools/cargo run --package boot-tests --release -- "$@"
 
 # Take the pictures in docs/images of booted machines, and draw the four address spaces
 pictures: iso atlas
@@ -66,8 +67,9 @@ test-inject:
     tools/cargo run --package boot-tests --release -- --inject
 
 # Break mm in every way on the list, one at a time, and check that the test named there notices; words pick titles
+[positional-arguments]
 mutants *TITLES:
-    tools/mutants {{TITLES}}
+    tools/mutants "$@"
 
 # Run ten million operations on the simulated machine without a false alarm
 soak:

@@ -1,22 +1,14 @@
 //! The cache of single frames against a set: which are free, which are not, and what wrong frees are told.
 
+mod random;
+
 use std::collections::BTreeSet;
 
 use mm::frames::{Boundary, Depot, FrameCache, Purpose};
 use mm::{Frame, FrameError, FrameRun, Frames};
+use random::Random;
 
 const REACH: Frame = Frame(0x1800);
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % end
-    }
-}
 
 fn frames(runs: &[FrameRun], boundaries: &[Boundary]) -> Frames {
     let words = Frames::metadata_words(runs, boundaries);

@@ -1,9 +1,12 @@
 //! Owners of frames against a map: counts, refusals, memory that is short, tables that go home.
 
+mod random;
+
 use std::alloc::{Layout, alloc, dealloc};
 use std::collections::BTreeMap;
 
 use mm::{Frame, FrameRun, Frames, Memory, OwnedFrames, ShareError, Window};
+use random::Random;
 
 /// What the window shows.
 const FIRST: u64 = 0x100;
@@ -51,17 +54,6 @@ impl Drop for World {
     fn drop(&mut self) {
         // SAFETY: made by `new`.
         unsafe { dealloc(self.bytes, self.layout) };
-    }
-}
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % end
     }
 }
 

@@ -1,5 +1,6 @@
 //! The prompt: a line in, an answer out.
 
+mod answers;
 mod commands;
 mod complete;
 mod history;

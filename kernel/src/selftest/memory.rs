@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use mm::{Memory, OwnedFrames};
 use spin::Mutex;
 
-use super::threads::{BLOCKS, largest};
+use super::stacks::{BLOCKS, largest};
 use super::{Failure, Named, Outcome, Verdict, expect, lift};
 use crate::{Machine, Memories, cpus, modes};
 

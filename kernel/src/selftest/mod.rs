@@ -17,6 +17,7 @@ mod model;
 mod rights;
 mod scattered;
 mod self_map;
+mod stacks;
 mod threads;
 mod user;
 mod verdicts;
@@ -88,8 +89,8 @@ const TESTS: [Test; 37] = [
     ("threads.wakes", threads::wakes),
     ("threads.preemption", threads::preemption),
     ("threads.registers", threads::registers),
-    ("threads.stacks", threads::stacks),
-    ("threads.refusals", threads::refusals),
+    ("threads.stacks", stacks::stacks),
+    ("threads.refusals", stacks::refusals),
     ("lift.hundred_times", lift::hundred_times),
     ("memory.dealing", memory::dealing),
     ("memory.pressure", memory::pressure),

@@ -6,7 +6,6 @@ use core::hint;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use log::info;
-use mm::{Frames, OwnedFrames};
 use sched::{Class, PATIENCE, Priority, Report, SLICE, ThreadId, lock};
 
 use super::{Failure, Outcome, Verdict, expect};
@@ -14,10 +13,10 @@ use crate::threads::{self, Refusal, Work};
 use crate::{Machine, cpus};
 
 /// The CPU that the tests run on.
-const HERE: Option<usize> = Some(0);
+pub const HERE: Option<usize> = Some(0);
 
 /// Why a machine cannot show anything.
-const NO_THREADS: &str = "there is no timer, or no thread to idle in";
+pub const NO_THREADS: &str = "there is no timer, or no thread to idle in";
 
 /// How many threads a test starts, at most.
 const MOST: usize = 16;
@@ -27,7 +26,7 @@ static ROUNDS: [AtomicU32; MOST] = [const { AtomicU32::new(0) }; MOST];
 static OVER: AtomicBool = AtomicBool::new(false);
 
 /// Whether threads can be started and are preempted.
-fn usable(machine: &Machine) -> bool {
+pub fn usable(machine: &Machine) -> bool {
     let contexts = machine.platform.contexts();
     // The first tick comes within ten milliseconds of when interrupts are on.
     let patience = 100_000_000;
@@ -74,14 +73,14 @@ fn with_threads(
     verdict.map(|()| Outcome::Passed)
 }
 
-fn start(machine: &mut Machine, work: Work) -> Result<ThreadId, Failure> {
+pub fn start(machine: &mut Machine, work: Work) -> Result<ThreadId, Failure> {
     threads::spawn(machine, work).map_err(|refusal| match refusal {
         Refusal::NoStack(error) => Failure::Refused("a thread's stack", error),
         Refusal::NoThreads | Refusal::TooMany => Failure::Not("a thread can be started"),
     })
 }
 
-fn report(id: ThreadId) -> Option<Report> {
+pub fn report(id: ThreadId) -> Option<Report> {
     threads::reports().find(|report| report.id == id)
 }
 
@@ -274,80 +273,4 @@ pub fn registers(machine: &mut Machine) -> Verdict {
     })?;
     expect(ROUNDS[0].load(Ordering::Relaxed) == 0, "every register and the flags survive the loss of the CPU")?;
     Ok(outcome)
-}
-
-/// A stack that was given back is used again, and as many frames are free as before.
-pub fn stacks(machine: &mut Machine) -> Verdict {
-    if !usable(machine) {
-        return Ok(Outcome::Skipped(NO_THREADS));
-    }
-    let before = machine.memory.lock().free_frames();
-    let mut place = None;
-    for _ in 0..50 {
-        let work = Work { name: "test", priority: Priority::Normal, cpu: HERE, run: |_| (), argument: 0 };
-        let id = start(machine, work)?;
-        let at = report(id).map(|report| (id.index(), report.stack));
-        expect(place.is_none() || place == at, "the next thread has the slot and the stack of the last")?;
-        place = at;
-        threads::join(machine, id);
-        expect(machine.memory.lock().free_frames() == before, "the frames of a stack come home")?;
-    }
-    Ok(Outcome::Passed)
-}
-
-/// Without slots, and without frames for a stack, a thread is refused in words, and what was begun is undone.
-pub fn refusals(machine: &mut Machine) -> Verdict {
-    if !usable(machine) {
-        return Ok(Outcome::Skipped(NO_THREADS));
-    }
-    let before = machine.memory.lock().free_frames();
-    let count = threads::reports().count();
-    let idle = Work { name: "test", priority: Priority::Low, cpu: HERE, run: |_| threads::block(), argument: 0 };
-    let mut refusal = None;
-    // Low ones do not run before this thread waits.
-    while refusal.is_none() {
-        refusal = threads::spawn(machine, idle).err();
-    }
-    let most = threads::reports().count();
-    while let Some(one) = threads::reports().find(|report| report.name == "test") {
-        threads::wake(one.id);
-        threads::join(machine, one.id);
-    }
-    let by_slots_or_frames = matches!(refusal, Some(Refusal::TooMany | Refusal::NoStack(mm::MapError::NoMemory)));
-    expect(by_slots_or_frames, "when there are too many threads the next is refused for that, or for want of frames")?;
-    expect(most > count && threads::reports().count() == count, "what ends is gone")?;
-    expect(machine.memory.lock().free_frames() == before, "no frame is lost when threads run out")?;
-
-    let mut rest = [const { None }; BLOCKS];
-    let mut order = Frames::MAX_ORDER;
-    for slot in &mut rest {
-        *slot = largest(machine, &mut order);
-    }
-    let refused = threads::spawn(machine, idle).err();
-    let left = machine.memory.lock().free_frames();
-    // In place, as in the test of tables.
-    for slot in &mut rest {
-        if let Some(frames) = slot.take() {
-            machine.memory.lock().put(frames);
-        }
-    }
-    if left >= 1 << 2 {
-        return Ok(Outcome::Skipped("free memory is in too many pieces to hold it all"));
-    }
-    expect(refused == Some(Refusal::NoStack(mm::MapError::NoMemory)), "without frames a thread has no stack")?;
-    expect(threads::reports().count() == count, "a thread that was refused is not there")?;
-    Ok(Outcome::Passed)
-}
-
-/// More blocks than free memory usually falls into.
-pub(super) const BLOCKS: usize = 512;
-
-/// Takes a block of the largest order up to `order` that there still is.
-pub(super) fn largest(machine: &Machine, order: &mut u8) -> Option<OwnedFrames> {
-    loop {
-        match machine.memory.lock().take(*order, Frames::ANYWHERE) {
-            Ok(block) => return Some(block),
-            Err(_) => *order = order.checked_sub(1)?,
-        }
-    }
 }

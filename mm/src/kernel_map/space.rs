@@ -7,6 +7,7 @@
 //! pml2 and pml3 they are a few hundred words a space. Tables made in advance would cost up to half a MiB instead.
 
 use super::KernelMap;
+use super::user::within;
 use crate::{Frame, MapError, MapRequest, Memory, PageMap, PageRange, Report, Rights, Stale};
 
 /// A user half of its own. What it maps belongs to whoever mapped it.
@@ -37,7 +38,7 @@ impl AddressSpace {
     /// [`MapError::NotOffered`] outside the user region and for global pages, which would stay when the space is left; else as
     /// [`PageMap::map`].
     pub fn map(&mut self, memory: &mut Memory, request: &MapRequest) -> Result<(), MapError> {
-        self.check(request.range)?;
+        within(&self.map, self.user, request.range)?;
         if request.flags.rights.contains(Rights::GLOBAL) {
             return Err(MapError::NotOffered);
         }
@@ -49,14 +50,8 @@ impl AddressSpace {
     /// # Errors
     /// [`MapError::NotOffered`] outside the user region, else as [`PageMap::unmap`].
     pub fn unmap(&mut self, memory: &mut Memory, range: PageRange, report: Report) -> Result<Stale, MapError> {
-        self.check(range)?;
+        within(&self.map, self.user, range)?;
         self.map.unmap(memory, range, report)
-    }
-
-    fn check(&self, range: PageRange) -> Result<(), MapError> {
-        self.map.paging().routines.info.check(range)?;
-        let inside = self.user.contains(range.start) && self.user.contains(range.last_byte());
-        if inside { Ok(()) } else { Err(MapError::NotOffered) }
     }
 }
 

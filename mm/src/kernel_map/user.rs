@@ -2,8 +2,8 @@
 
 use super::KernelMap;
 use crate::{
-    Cursor, Frame, ListRequest, MapError, MapRequest, Memory, Mmu, PageFlags, PageRange, Report, Rights, Stale,
-    VirtAddr,
+    Cursor, Frame, ListRequest, MapError, MapRequest, Memory, Mmu, PageFlags, PageMap, PageRange, Report, Rights,
+    Stale, VirtAddr,
 };
 
 impl KernelMap {
@@ -84,10 +84,7 @@ impl KernelMap {
     }
 
     fn in_user(&self, range: PageRange) -> Result<(), MapError> {
-        self.map.paging().routines.info.check(range)?;
-        let user = self.layout.user;
-        let inside = user.contains(range.start) && user.contains(range.last_byte());
-        if inside { Ok(()) } else { Err(MapError::NotOffered) }
+        within(&self.map, self.layout.user, range)
     }
 
     /// Maps one frame at the virtual address that equals its physical one, to execute: the page on which the
@@ -110,4 +107,11 @@ impl KernelMap {
         self.trim_user(memory)?.flush(memory, mmu);
         Ok(())
     }
+}
+
+/// Refuses a range that does not lie within `user`, the user half of `map`.
+pub(super) fn within(map: &PageMap, user: PageRange, range: PageRange) -> Result<(), MapError> {
+    map.paging().routines.info.check(range)?;
+    let inside = user.contains(range.start) && user.contains(range.last_byte());
+    if inside { Ok(()) } else { Err(MapError::NotOffered) }
 }

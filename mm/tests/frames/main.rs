@@ -1,6 +1,8 @@
 //! The frame allocator against a naive one, and on its own.
 
 mod model;
+#[path = "../random/mod.rs"]
+mod random;
 
 use std::collections::BTreeSet;
 
@@ -8,19 +10,9 @@ use mm::frames::Boundary;
 use mm::{Frame, FrameError, FrameRun, Frames};
 
 use model::{Model, pieces};
+use random::Random;
 
 const MAX_ORDER: u8 = Frames::MAX_ORDER;
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % end
-    }
-}
 
 fn runs(of: &[(u64, u64)]) -> Vec<FrameRun> {
     of.iter().map(|&(first, end)| FrameRun::between(Frame(first), Frame(end))).collect()

@@ -69,8 +69,12 @@ fn a_table_that_one_takes_out_is_no_hint_to_another() {
             // The table is somebody else's by now.
             let held: Vec<_> = (0..8).map(|_| other.take(0, Frames::ANYWHERE).expect("a frame")).collect();
             assert_eq!(map.translate(one, HERE), None, "{mode:?}, {round}");
-            map.map(one, &request(HERE, 10)).expect("free");
-            assert_eq!(found(fresh, &map), [Some(10), None], "{mode:?}, {round}: mapped where no tree leads");
+            // Where the old table has nothing: it would not look occupied to whoever came to it.
+            let new = HERE.offset(0x5000);
+            map.map(one, &request(new, 10)).expect("free");
+            let leaf = map.query(fresh, new).map(|leaf| leaf.frame.0);
+            assert_eq!(leaf, Some(10), "{mode:?}, {round}: mapped where no tree leads");
+            assert_eq!(found(fresh, &map), [None, None], "{mode:?}, {round}");
             // SAFETY: as above.
             unsafe { map.clear(one, user, None).expect("in order").forget(one) };
             held.into_iter().for_each(|frame| other.put(frame));

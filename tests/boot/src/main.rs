@@ -97,8 +97,20 @@ fn main() -> ExitCode {
             eprintln!("build/boot-tests/matrix.md: {error}");
         }
     }
+    // Once more at the end, because a log that is cut off is cut off at its beginning.
+    for (row, result) in rows.iter().zip(&results) {
+        if let Err(why) = result {
+            println!("FAILED: row {}\n  {}", row.name, last(why, 2000));
+        }
+    }
     println!("{} passed, {failed} failed", results.len() - failed);
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The end of `text`, of at most so many bytes.
+fn last(text: &str, bytes: usize) -> &str {
+    let from = (text.len().saturating_sub(bytes)..).find(|&from| text.is_char_boundary(from));
+    from.map_or(text, |from| &text[from..])
 }
 
 type Verdict = Result<String, String>;

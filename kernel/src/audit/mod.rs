@@ -6,13 +6,17 @@
 //! pages that can be written, so that a table among them is found. The list lies in a frame taken for it, or in as many as it takes,
 //! so that no heap is needed.
 
+mod rules;
+mod seen;
+
 use core::fmt::{self, Write};
 
-use mm::{Cache, Frame, FrameRun, KernelMap, Mapping, Memory, MemoryMap, OwnedFrames, Pte, RawEntry, Rights, VirtAddr};
-use mm::{PAGE_SIZE, PageRange, Section, reserved};
+use mm::{Frame, KernelMap, Memory, MemoryMap, OwnedFrames, PAGE_SIZE, Pte, RawEntry, VirtAddr};
 
 use crate::Machine;
 use crate::console::Console;
+use rules::Rules;
+use seen::{Seen, holds};
 
 /// What is wrong with an entry, or with a table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -193,160 +197,6 @@ pub fn audit(
     }
     tally.findings = findings;
     tally
-}
-
-/// What is compared once all is known: the tables from the front of a list, and from its back, first frame and last, what
-/// can be written outside the aperture.
-struct Seen<'a> {
-    list: &'a mut [u64],
-    tables: usize,
-    runs: usize,
-    /// Whether there was room for all runs.
-    all_runs: bool,
-}
-
-impl Seen<'_> {
-    /// Notes a table; tells whether there was room. Tables take the room of runs.
-    fn add_table(&mut self, frame: Frame) -> bool {
-        if self.tables + 2 * self.runs >= self.list.len() {
-            self.runs = 0;
-            self.all_runs = false;
-        }
-        let Some(slot) = self.list.get_mut(self.tables) else { return false };
-        *slot = frame.0;
-        self.tables += 1;
-        true
-    }
-
-    fn add_run(&mut self, run: FrameRun) {
-        if !self.all_runs || self.tables + 2 * self.runs + 2 > self.list.len() {
-            self.all_runs = false;
-            return;
-        }
-        self.runs += 1;
-        let at = self.list.len() - 2 * self.runs;
-        self.list[at] = run.first.0;
-        self.list[at + 1] = run.count;
-    }
-
-    /// Sorts the tables; tells whether one of them may be in one of the runs.
-    fn sort(&mut self) -> bool {
-        let (front, back) = self.list.split_at_mut(self.list.len() - 2 * self.runs);
-        let tables = &mut front[..self.tables];
-        tables.sort_unstable();
-        let within = |run: &[u64]| holds(tables, FrameRun { first: Frame(run[0]), count: run[1] });
-        !self.all_runs || back.chunks_exact(2).any(within)
-    }
-
-    fn tables(&self) -> &[u64] {
-        &self.list[..self.tables]
-    }
-}
-
-/// Whether one of the sorted `tables` lies in `run`.
-fn holds(tables: &[u64], run: FrameRun) -> bool {
-    let next = tables.partition_point(|table| *table < run.first.0);
-    tables.get(next).is_some_and(|table| *table < run.end().0)
-}
-
-struct Rules<'a> {
-    map: &'a KernelMap,
-    memory_map: &'a MemoryMap<'a>,
-}
-
-impl Rules<'_> {
-    fn check(&self, entry: &RawEntry, tell: &mut dyn FnMut(What, Option<VirtAddr>, Frame)) {
-        let mut wrong = entry.count == 1;
-        if entry.count > 1 {
-            self.check_run(entry, &mut |_, _, _| wrong = true);
-        }
-        if wrong {
-            let info = &self.map.tables().paging().routines.info;
-            (0..entry.count).for_each(|n| self.check_run(&entry.one(info, n), tell));
-        }
-    }
-
-    /// What is wrong with an entry, or could be with one of a run.
-    fn check_run(&self, entry: &RawEntry, tell: &mut dyn FnMut(What, Option<VirtAddr>, Frame)) {
-        let paging = self.map.tables().paging();
-        let (info, limits) = (&paging.routines.info, &paging.limits);
-        let (frame, leaf) = match entry.pte {
-            Pte::Absent => return,
-            Pte::Table(frame, _) => (frame, None),
-            Pte::Leaf(frame, mut flags) => {
-                flags.rights = entry.rights;
-                (frame, Some(Mapping { start: entry.start, frame, level: entry.level, flags }))
-            }
-        };
-        let mut tell = |what| tell(what, Some(entry.start), frame);
-        let raw = entry.bits(info);
-        if raw & reserved::beyond_width(info, limits) != 0 {
-            tell(What::BeyondWidth);
-        }
-        if raw & reserved::reserved(info, limits, entry.level, leaf.is_some()) != 0 {
-            tell(What::Reserved);
-        }
-        let kernel = entry.start >= info.kernel_half();
-        // PAE's root has no such bit: it is reserved there.
-        let root = info.root_is_registers && entry.level == info.levels;
-        if kernel && !root && raw & reserved::USER_BIT != 0 {
-            tell(What::User);
-        }
-        let both = limits.no_execute && entry.rights.contains(Rights::WRITE | Rights::EXEC);
-        if both && (leaf.is_some() || (entry.self_map && entry.level == 1)) {
-            tell(What::WriteAndExecute);
-        }
-        if let Some(leaf) = leaf {
-            if leaf.level > limits.top_leaf {
-                tell(What::TooLarge);
-            }
-            let count = entry.count * info.pages(leaf.level);
-            self.check_leaf(&leaf, kernel, FrameRun { first: leaf.frame, count }, &mut tell);
-        }
-    }
-
-    fn check_leaf(&self, leaf: &Mapping, kernel: bool, run: FrameRun, tell: &mut dyn FnMut(What)) {
-        let rights = leaf.flags.rights;
-        if leaf.start == VirtAddr(0) {
-            tell(What::PageZero);
-        }
-        if !kernel && !rights.contains(Rights::USER) {
-            tell(if leaf.start.0 == leaf.frame.start().0 { What::Identity } else { What::Leftover });
-        }
-        if leaf.flags.cache == Cache::WriteBack
-            && !self.memory_map.ram_runs().any(|ram| ram.contains(run.first) && run.end() <= ram.end())
-        {
-            tell(What::NotRam);
-        }
-        let sections = self.map.sections();
-        let pages = PageRange::new(leaf.start, run.count);
-        let touches = |other: PageRange| other.contains(pages.start) || pages.contains(other.start);
-        if sections.iter().any(|section| section.flags.is_none() && touches(section.pages)) {
-            tell(What::Guard);
-        }
-        if rights.contains(Rights::WRITE) && sections.iter().any(|section| is_constant(section) && meets(section, run))
-        {
-            tell(What::WritableConstant);
-        }
-    }
-
-    /// The frames that an entry, or a run, lets be written outside the aperture.
-    fn writable(&self, entry: &RawEntry) -> Option<FrameRun> {
-        let Pte::Leaf(first, _) = entry.pte else { return None };
-        let count = entry.count * self.map.tables().paging().routines.info.pages(entry.level);
-        let pages = PageRange::new(entry.start, count);
-        let aperture = self.map.layout().aperture;
-        let inside = aperture.contains(pages.start) && aperture.contains(pages.last_byte());
-        (entry.rights.contains(Rights::WRITE) && !inside).then_some(FrameRun { first, count })
-    }
-}
-
-fn is_constant(section: &Section) -> bool {
-    section.flags.is_some_and(|flags| !flags.rights.contains(Rights::WRITE))
-}
-
-fn meets(section: &Section, run: FrameRun) -> bool {
-    section.first < run.end() && run.first < section.first.offset(section.pages.pages)
 }
 
 /// Audits the live tables and prints each finding; `None` if there is no memory for the list of tables.
