@@ -5,6 +5,7 @@ use spin::Once;
 use x86::controlregs::{Cr0, Cr4};
 use x86::msr::{self, IA32_EFER, IA32_PAT};
 
+use crate::cpus::space;
 use crate::{cpuid, interrupts, registers, tlb};
 
 /// IA32_EFER.NXE: bit 63 of an entry means no-execute and is not reserved (SDM vol. 3A, 4.1.4).
@@ -122,8 +123,8 @@ fn copy(room: &mut [u8], name: &str) {
 }
 
 /// Switches on what the tables built for `features` rely on: CR0.WP, 4 MiB pages, NX, the [PAT](mm::PAT), global
-/// pages; and machine checks, SMEP, SMAP and UMIP where the CPU has them. CR4 is written only on a CPU with CPUID, and gets no bit
-/// that CPUID does not offer.
+/// pages; and machine checks, SMEP, SMAP, UMIP and process-context identifiers where the CPU has them. CR4 is written only on a CPU
+/// with CPUID, and gets no bit that CPUID does not offer.
 ///
 /// # Safety
 /// `features` must come from [`features`]. The live tables must be fit for it: no bit in them that would change its
@@ -159,6 +160,7 @@ pub unsafe fn prepare(features: &Features) {
             if features.pge {
                 registers::set_cr4(cr4 | global);
             }
+            space::keep_warm();
         }
     }
 }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::platform::PC;
 use arch::{apic, cpus, local_timer, timer};
-use kernel::{CpuMemory, CpuState, Memories, Platform, StartFailure, Started};
+use kernel::{CpuMemory, CpuSpaces, CpuState, Memories, Platform, StartFailure, Started};
 use log::warn;
 use mm::{Cache, Features, Frame, KernelMap, MapError, Memory, OwnedFrames, PAGE_SIZE, PhysAddr, Stack};
 
@@ -178,6 +178,9 @@ pub fn each(tell: &mut dyn FnMut(CpuState)) {
             local_timer::Kind::Count => "APIC",
             local_timer::Kind::Deadline => "TSC deadline",
         };
-        tell(CpuState { index: cpu.index, apic: cpu.apic, doing, online, answers: cpu.answers, timer, beats });
+        let known = cpus::space::known_of(cpu.index);
+        let kept_by = known.keeps.then_some(if known.invpcid { "PCID and INVPCID" } else { "PCID" });
+        let spaces = CpuSpaces { kept_by, entered: known.entered, warm: known.warm };
+        tell(CpuState { index: cpu.index, apic: cpu.apic, doing, online, answers: cpu.answers, timer, beats, spaces });
     }
 }

@@ -184,7 +184,7 @@ impl Platform for Pc {
 
     fn free_space(&self, map: &mut KernelMap, memory: &mut Memory, space: AddressSpace) {
         others::space::retire(space.number());
-        // SAFETY: every CPU has left it, and by that dropped what it knew of its user half.
+        // SAFETY: every CPU has left it, and drops what it knew of its user half before it uses the number again.
         unsafe { map.free_space(memory, space) };
     }
 

@@ -44,8 +44,8 @@ pub use lines::Lines;
 pub use machine::{BootFacts, Machine};
 pub use memory::{Alone, CpuMemory, Memories};
 pub use platform::{
-    CpuFacts, CpuState, Fault, Input, LineRoute, Platform, Reference, Registers, Reset, Sleep, StartFailure, Started,
-    Time, Unfit,
+    CpuFacts, CpuSpaces, CpuState, Fault, Input, LineRoute, Platform, Reference, Registers, Reset, Sleep, StartFailure,
+    Started, Time, Unfit,
 };
 
 use core::fmt::Write;

@@ -60,6 +60,7 @@ mod page_map;
 mod plant;
 mod pool;
 pub mod reserved;
+mod residence;
 mod routines;
 mod select;
 mod shares;
@@ -89,6 +90,7 @@ pub use memory_map::{Kind, Losses, MemoryMap, Region};
 pub use owned::OwnedFrames;
 pub use page_map::PageMap;
 pub use pool::{Peers, Pool};
+pub use residence::{Change, Forget, Residence};
 #[cfg(target_os = "none")]
 pub use routines::FAMILY;
 #[cfg(any(target_arch = "x86_64", not(target_os = "none")))]

@@ -1,19 +1,19 @@
-//! Address spaces: which is loaded on which CPU.
+//! Address spaces: which is loaded on which CPU, and which is kept.
 //!
 //! A CPU goes to a space when a thread has to run in it, and stays there for threads that run in any, for all have the same kernel
 //! half. So a space is *live* on those CPUs only that have it loaded, and what has become stale in its user half is forgotten there
-//! and nowhere else: leaving a space drops all of it. There are no process-context identifiers, which would keep some of it.
-//!
-//! A CPU notes that a space is live on it before it loads the root, and that the other is not after it has. Whoever changes a table
-//! looks at the notes behind a fence: either he finds the CPU, or the CPU walks the tables as they are after the change.
+//! and nowhere else. Leaving a space drops all of it on a CPU without process-context identifiers (PCID). With them a space's
+//! identifier is its number, and a CPU keeps all that it has been in: of what becomes stale meanwhile it learns when it comes back.
+//! How that is known, and why nothing gets lost, is told in [`mm::Residence`].
 
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use mm::{AddressSpace, Flush, Frame, Mmu, VirtAddr};
+use mm::{AddressSpace, Flush, Frame, Mmu, Residence, VirtAddr};
 use sched::lock;
 
-use super::shootdown::among;
+use super::shootdown::{Of, among};
 use super::{ask, others, request, wait_until};
+use crate::machine::pcid;
 use crate::percpu::{self, MAX};
 use crate::{interrupts, registers};
 
@@ -23,12 +23,24 @@ const KERNEL: usize = 0;
 /// Where each root is, as CR3 has it; 0 if there is no space of that number, or none to be entered.
 static ROOTS: [AtomicUsize; AddressSpace::MOST] = [const { AtomicUsize::new(0) }; AddressSpace::MOST];
 
-/// Where each is live.
-static LIVE: [[AtomicBool; MAX]; AddressSpace::MOST] =
-    [const { [const { AtomicBool::new(false) }; MAX] }; AddressSpace::MOST];
+/// Where each is live, and where it is kept.
+pub(super) static RESIDENCE: Residence<MAX, { pcid::CPUS }> = Residence::new();
 
-/// Which each CPU has loaded; written by it alone, with interrupts off.
-static LOADED: [AtomicUsize; MAX] = [const { AtomicUsize::new(KERNEL) }; MAX];
+/// How often each CPU has gone to another space, and how often that was still warm.
+static ENTERED: [AtomicU32; MAX] = [const { AtomicU32::new(0) }; MAX];
+static WARM: [AtomicU32; MAX] = [const { AtomicU32::new(0) }; MAX];
+
+/// Has this CPU keep the spaces that it leaves, if it can.
+///
+/// # Safety
+/// It has the kernel's own loaded, and its global pages are switched on.
+pub(crate) unsafe fn keep_warm() {
+    let cpu = percpu::index();
+    // SAFETY: `enter` alone loads other numbers, and every flush asks the residence from here on; the rest is the caller's promise.
+    if unsafe { pcid::switch_on(cpu) } {
+        RESIDENCE.keep(cpu);
+    }
+}
 
 /// Makes the space with this number and root one that can be entered. This CPU has the kernel's own loaded.
 ///
@@ -45,27 +57,22 @@ pub unsafe fn register(number: usize, root: Frame) {
 /// If there is no such space.
 pub fn enter(number: usize) {
     let cpu = percpu::index();
-    let old = LOADED[cpu].load(Ordering::Relaxed);
-    if old == number {
-        return;
+    let load = |warm| {
+        let root = ROOTS[number].load(Ordering::SeqCst) as u64;
+        assert!(root != 0, "no address space has the number {number}");
+        let value = if RESIDENCE.keeps(cpu) { pcid::cr3(root, number, warm) } else { root };
+        // SAFETY: who registered the root promised that it has the kernel half that this code runs on, and not to take it away while
+        // it is live. Global translations stay, and are the same in all spaces; so do those of this one if all are good.
+        unsafe { registers::set_cr3(value) };
+    };
+    if let Some(warm) = RESIDENCE.enter(cpu, number, load) {
+        ENTERED[cpu].fetch_add(1, Ordering::Relaxed);
+        WARM[cpu].fetch_add(u32::from(warm), Ordering::Relaxed);
     }
-    let root = ROOTS[number].load(Ordering::SeqCst);
-    assert!(root != 0, "no address space has the number {number}");
-    LIVE[number][cpu].store(true, Ordering::SeqCst);
-    // SAFETY: who registered the root promised that it has the kernel half that this code runs on, and not to take it away while it
-    // is live. Global translations stay, and are the same in all spaces.
-    unsafe { registers::set_cr3(root as u64) };
-    LOADED[cpu].store(number, Ordering::Relaxed);
-    LIVE[old][cpu].store(false, Ordering::SeqCst);
 }
 
-/// Which space this CPU has loaded.
-pub fn loaded() -> usize {
-    interrupts::without(|| LOADED[percpu::index()].load(Ordering::Relaxed))
-}
-
-/// Has every CPU leave the space with this number for the kernel's own. Nobody enters it any more, and nothing of its user half is in
-/// any CPU's caches when this returns.
+/// Has every CPU leave the space with this number for the kernel's own. Nobody enters it any more, and nothing of its user half is used
+/// by any CPU when this returns, nor will be when another space gets the number.
 ///
 /// # Panics
 /// If a CPU does not leave it in time, or this one holds a lock that another may need before it does.
@@ -73,7 +80,7 @@ pub fn retire(number: usize) {
     lock::flushing();
     ROOTS[number].store(0, Ordering::SeqCst);
     leave();
-    let there = || others().filter(|(index, _)| LIVE[number][*index].load(Ordering::SeqCst));
+    let there = || others().filter(|(index, _)| RESIDENCE.is_live(number, *index));
     there().for_each(|(_, cpu)| request(cpu, ask::LEAVE));
     wait_until(
         || there().next().is_none(),
@@ -81,16 +88,51 @@ pub fn retire(number: usize) {
         || there().next().map(|(index, _)| index),
         "leave an address space",
     );
+    // Only now: a CPU that was still there has gone on filling its caches from the old tables.
+    RESIDENCE.change(number);
 }
 
 /// Leaves the space that this CPU has loaded if that is retired.
 pub(super) fn leave() {
     interrupts::without(|| {
-        let number = LOADED[percpu::index()].load(Ordering::Relaxed);
+        let number = RESIDENCE.loaded(percpu::index());
         if number != KERNEL && ROOTS[number].load(Ordering::SeqCst) == 0 {
             enter(KERNEL);
         }
     });
+}
+
+/// Has this CPU keep nothing but the space that it has loaded, because of what it forgets of the kernel half. With interrupts off.
+pub(crate) fn keep_loaded_only() {
+    RESIDENCE.keep_loaded_only(percpu::index());
+}
+
+/// Whether this CPU keeps spaces that it leaves. Where the code can be moved to another CPU, it may be another when this returns.
+pub(crate) fn keeps() -> bool {
+    pcid::CPUS != 0 && RESIDENCE.keeps(percpu::index())
+}
+
+/// What the CPU number `cpu` does with spaces.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// It keeps those that it leaves, by PCID.
+    pub keeps: bool,
+    /// It forgets all of them at once by INVPCID.
+    pub invpcid: bool,
+    /// How often it has gone to another one. It wraps.
+    pub entered: u32,
+    /// How often that was still warm. It wraps.
+    pub warm: u32,
+}
+
+/// What the CPU number `cpu` does with spaces.
+pub fn known_of(cpu: usize) -> Known {
+    Known {
+        keeps: RESIDENCE.keeps(cpu),
+        invpcid: pcid::has_invpcid(cpu),
+        entered: ENTERED[cpu].load(Ordering::Relaxed),
+        warm: WARM[cpu].load(Ordering::Relaxed),
+    }
 }
 
 /// The CPUs on which the space with this number is live, as [`mm`] knows them.
@@ -99,10 +141,9 @@ pub struct In(pub usize);
 
 impl Mmu for In {
     fn flush(&self, flush: &Flush) {
-        // Behind the change, in the order of memory.
-        fence(Ordering::SeqCst);
-        let live = &LIVE[self.0];
-        among(flush, loaded() == self.0, |index| live[index].load(Ordering::SeqCst));
+        // Behind the change of the tables, in the order of memory.
+        let change = RESIDENCE.change(self.0);
+        among(flush, Of::Space(change), |index| RESIDENCE.is_live(self.0, index));
     }
 
     fn flush_page(&self, va: VirtAddr) {

@@ -14,7 +14,7 @@ use super::{CPUS, END, State};
 use crate::descriptors::{self, KERNEL_CODE, KERNEL_DATA, Own};
 use crate::percpu::MAX;
 use crate::trap::OWN_STACK;
-use crate::{apic, cpu, delay, interrupts, local_timer, mtrr, registers};
+use crate::{apic, cpu, delay, interrupts, local_timer, mode, mtrr, registers};
 
 global_asm!(
     ".set START_LONG, {long}", ".set START_CODE, {code}", ".set START_DATA, {data}", ".set START_CODE_32, {code_32}",
@@ -102,7 +102,7 @@ pub fn lay(page: &mut Page, frame: Frame, features: &Features) {
     }
     values.gdt_base += at;
     values.cr0 = registers::cr0() as u32;
-    values.cr3 = u32::try_from(registers::cr3()).expect("the live root is below 4 GiB");
+    values.cr3 = u32::try_from(mode::current().root.start().0).expect("the live root is below 4 GiB");
     (values.cr4, values.efer) = (cr4 as u32, efer as u32);
     // MSR and APIC, PAT where the tables use it.
     values.basic = 1 << 5 | 1 << 9 | bit(cr4 & PSE != 0, 3) | bit(cr4 & PAE != 0, 6) | bit(features.pat, 16);

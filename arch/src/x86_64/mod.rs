@@ -3,3 +3,4 @@
 pub mod descriptors;
 pub mod frame;
 pub mod mode;
+pub mod pcid;

@@ -21,6 +21,19 @@ pub struct CpuState {
     pub timer: &'static str,
     /// How often that has interrupted.
     pub beats: u32,
+    /// What it does with address spaces.
+    pub spaces: CpuSpaces,
+}
+
+/// What a CPU does with the address spaces that it leaves, and how often it went to one. Both counts wrap.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct CpuSpaces {
+    /// What it keeps their translations by, in words; `None` if it drops them.
+    pub kept_by: Option<&'static str>,
+    /// How often it went to another one.
+    pub entered: u32,
+    /// How often all that it had kept of that one was still good.
+    pub warm: u32,
 }
 
 /// How a line of the ISA bus reaches an I/O APIC.

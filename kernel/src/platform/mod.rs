@@ -3,7 +3,8 @@
 mod facts;
 
 pub use facts::{
-    CpuFacts, CpuState, Fault, Input, LineRoute, Reference, Registers, Reset, Sleep, StartFailure, Started, Time, Unfit,
+    CpuFacts, CpuSpaces, CpuState, Fault, Input, LineRoute, Reference, Registers, Reset, Sleep, StartFailure, Started,
+    Time, Unfit,
 };
 
 use mm::{

@@ -17,6 +17,7 @@ mod model;
 mod rights;
 mod scattered;
 mod self_map;
+mod spaces;
 mod stacks;
 mod threads;
 mod user;
@@ -60,7 +61,7 @@ type Verdict = Result<Outcome, Failure>;
 /// A test's name, and the test.
 type Test = (&'static str, fn(&mut Machine) -> Verdict);
 
-const TESTS: [Test; 37] = [
+const TESTS: [Test; 40] = [
     ("frames.pairs", |machine| everywhere(machine, "frames.pairs", frames::pairs)),
     ("frames.refusals", |machine| everywhere(machine, "frames.refusals", frames::refusals)),
     ("frames.model", |machine| everywhere(machine, "frames.model", model::programs)),
@@ -98,6 +99,9 @@ const TESTS: [Test; 37] = [
     ("cpus.registers", cpus::registers),
     ("cpus.timers", cpus::timers),
     ("cpus.shootdown", cpus::shootdown),
+    ("spaces.warm", spaces::warm),
+    ("spaces.remap", spaces::remap),
+    ("spaces.reuse", spaces::reuse),
 ];
 
 /// The tests' names.

@@ -74,10 +74,19 @@ fn with_threads(
 }
 
 pub fn start(machine: &mut Machine, work: Work) -> Result<ThreadId, Failure> {
-    threads::spawn(machine, work).map_err(|refusal| match refusal {
+    threads::spawn(machine, work).map_err(refused)
+}
+
+/// The same in the address space of this number.
+pub fn start_in(machine: &mut Machine, work: Work, space: usize) -> Result<ThreadId, Failure> {
+    threads::spawn_in(machine, work, space).map_err(refused)
+}
+
+fn refused(refusal: Refusal) -> Failure {
+    match refusal {
         Refusal::NoStack(error) => Failure::Refused("a thread's stack", error),
         Refusal::NoThreads | Refusal::TooMany => Failure::Not("a thread can be started"),
-    })
+    }
 }
 
 pub fn report(id: ThreadId) -> Option<Report> {

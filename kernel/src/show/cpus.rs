@@ -22,5 +22,27 @@ pub fn cpus(console: &mut Console, machine: &Machine) -> fmt::Result {
     writeln!(console, "APICs: {}", machine.platform.apic())?;
     let (shootdowns, asked) = machine.platform.shootdowns();
     writeln!(console, "shootdowns: {shootdowns}, in which {asked} CPUs were asked")?;
+    spaces(console, machine)?;
     machine.lines.show(console, machine.platform)
+}
+
+/// Prints what becomes of the address spaces that CPUs leave.
+fn spaces(console: &mut Console, machine: &Machine) -> fmt::Result {
+    let (mut online, mut keeping, mut by, mut entered, mut warm) = (0, 0, None, 0, 0);
+    machine.platform.each_cpu(&mut |cpu| {
+        online += usize::from(cpu.online);
+        keeping += usize::from(cpu.online && cpu.spaces.kept_by.is_some());
+        // What all have in common: the shorter words.
+        by = match (by, cpu.spaces.kept_by) {
+            (Some(words), Some(more)) if cpu.online => Some(core::cmp::min(words, more)),
+            (words, more) => words.or(more),
+        };
+        entered += u64::from(cpu.spaces.entered);
+        warm += u64::from(cpu.spaces.warm);
+    });
+    match by {
+        Some(by) => write!(console, "address spaces: kept warm by {by} on {keeping} of {online} CPUs")?,
+        None => write!(console, "address spaces: cold when they are entered, for want of PCID")?,
+    }
+    writeln!(console, "; {entered} entered, {warm} of them warm")
 }

@@ -18,6 +18,7 @@ mod long;
 mod memories;
 mod model;
 mod pcid;
+mod residence;
 mod rights;
 mod select;
 mod self_map;

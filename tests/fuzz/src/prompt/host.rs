@@ -4,8 +4,8 @@ use std::panic::resume_unwind;
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use kernel::{
-    Alone, BootFacts, Clock, CpuFacts, CpuMemory, CpuState, Fault, Input, LineRoute, Lines, Machine, Memories,
-    Platform, Reference, Registers, Reset, Sleep, StartFailure, Started, Time, Unfit,
+    Alone, BootFacts, Clock, CpuFacts, CpuMemory, CpuSpaces, CpuState, Fault, Input, LineRoute, Lines, Machine,
+    Memories, Platform, Reference, Registers, Reset, Sleep, StartFailure, Started, Time, Unfit,
 };
 use mm::{
     Access, Controls, FaultCode, Features, PAGE_SIZE, PhysAddr, Region, Section, Trial, VirtAddr, Width, Window, select,
@@ -309,7 +309,8 @@ impl Platform for Host {
     }
 
     fn each_cpu(&self, tell: &mut dyn FnMut(CpuState)) {
-        tell(CpuState { index: 0, apic: 0, doing: "online", online: true, answers: 0, timer: "PIT", beats: 0 });
+        let spaces = CpuSpaces::default();
+        tell(CpuState { index: 0, apic: 0, doing: "online", online: true, answers: 0, timer: "PIT", beats: 0, spaces });
     }
 
     fn on_others(&self, _: &(dyn Fn(usize) + Sync), meanwhile: &mut dyn FnMut()) -> usize {
