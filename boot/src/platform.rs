@@ -207,13 +207,10 @@ impl Platform for Pc {
         }
         // SAFETY: both trees are kernel maps: they map the image and the stacks on which this and the other CPUs run at the
         // same addresses, and now the page on which the mode is switched. The root comes from the window, below 4 GiB.
-        let kept = unsafe {
-            others::park::while_others_stand(|| {
-                let kept = enter(to, memory);
-                memory.each_other(|memory| memory.follow_window(to.aperture()));
-                kept
-            })
-        };
+        let kept = unsafe { others::park::while_others_stand(|| enter(to, memory)) };
+        // Not while they stand: one may have been stopped between taking its memory's lock and seeing that somebody is alone.
+        // SAFETY: the mode is live on every CPU, and the first memory's window is there already.
+        memory.each_other(|memory| unsafe { memory.follow_window(to.aperture()) });
         // SAFETY: every CPU's CR3 points to `to` now.
         unsafe {
             from.set_live(false);
