@@ -32,15 +32,17 @@
 //!
 //! Unsafe code stands where memory is touched and nowhere else: `entry` (a word), `window` (a frame's address),
 //! `walk` (a table), `chain` and `trees` (lists inside frames), `shares` (counts inside frames), `memory` (zeroing), `kernel_map` (looking through the
-//! live tables).
+//! live tables; the locks of a space).
 #![cfg_attr(not(test), no_std)]
 
 mod access;
 mod addr;
 mod blanks;
 mod chain;
+mod claims;
 mod cursor;
 mod entry;
+mod epoch;
 mod error;
 mod flags;
 mod flush;
@@ -65,6 +67,7 @@ mod routines;
 mod select;
 mod shares;
 mod stale;
+mod sync;
 mod trees;
 mod trial;
 mod walk;
@@ -73,8 +76,10 @@ mod words;
 
 pub use access::{Access, AccessKind, Controls, FaultCode, Refusal};
 pub use addr::{Frame, FrameRun, PAGE_SHIFT, PAGE_SIZE, PageRange, PhysAddr, VirtAddr};
+pub use claims::{Claim, Claims};
 pub use cursor::Cursor;
 pub use entry::{Entry, Half, Halves};
+pub use epoch::Epoch;
 pub use error::MapError;
 pub use flags::{Cache, PAT, PageFlags, Rights};
 pub use flush::Flush;
@@ -82,7 +87,7 @@ pub use format::{Format, Pte};
 pub use formats::{Pml2, Pml3, Pml4, Pml5};
 pub use frames::{FrameError, Frames};
 pub use info::{Level, PagingInfo};
-pub use kernel_map::{AddressSpace, KernelMap, Section, Stack, Width};
+pub use kernel_map::{AddressSpace, Changed, KernelMap, Section, Stack, Width};
 pub use layout::Layout;
 pub use limits::{Features, Limits};
 pub use memory::Memory;

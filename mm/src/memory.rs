@@ -109,7 +109,7 @@ impl Memory {
     pub(crate) fn forget_hints(&self) {
         self.hints.forget();
         if let Home::Pool(pool) = &self.home {
-            pool.begin_epoch();
+            pool.epoch().begin();
         }
     }
 
@@ -118,7 +118,16 @@ impl Memory {
     #[inline(always)]
     pub(crate) fn catch_up(&self) {
         if let Home::Pool(pool) = &self.home {
-            self.hints.catch_up(pool.epoch());
+            self.hints.catch_up(pool.epoch().now());
+        }
+    }
+
+    /// What `look` finds in tables that other CPUs change meanwhile; see [`Epoch::steady`](crate::Epoch::steady).
+    pub(crate) fn steady<R>(&self, look: impl Fn() -> R) -> R {
+        match &self.home {
+            Home::Pool(pool) => pool.epoch().steady(look),
+            // There is no other CPU.
+            Home::Own(..) => look(),
         }
     }
 

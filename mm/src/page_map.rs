@@ -159,6 +159,27 @@ impl PageMap {
         (self.paging.routines.share)(memory, None, self.root);
     }
 
+    /// [`map`](Self::map) by one of several CPUs, which has claimed every page that is covered by an entry which may be written, and
+    /// has caught up since.
+    pub(crate) fn map_claimed(&self, memory: &mut Memory, request: &MapRequest) -> Result<(), MapError> {
+        (self.paging.routines.map)(memory, self.root, &self.paging.limits, request)
+    }
+
+    /// [`unmap`](Self::unmap), likewise.
+    pub(crate) fn unmap_claimed(
+        &self,
+        memory: &mut Memory,
+        range: PageRange,
+        report: Report,
+    ) -> Result<Stale, MapError> {
+        (self.paging.routines.unmap)(memory, self.root, range, Holes::Refuse, report)
+    }
+
+    /// [`protect`](Self::protect), likewise.
+    pub(crate) fn protect_claimed(&self, memory: &mut Memory, request: &ProtectRequest) -> Result<Stale, MapError> {
+        (self.paging.routines.protect)(memory, self.root, &self.paging.limits, request)
+    }
+
     /// Gives all tables back.
     ///
     /// # Safety

@@ -14,13 +14,11 @@
 //!
 //! Who has the only memory there is pays for none of this: then both are part of it ([`Home::Own`]).
 
-use core::sync::atomic::{AtomicUsize, Ordering};
-
 use spin::{Mutex, Once};
 
 use crate::frames::Depot;
 use crate::shares::Shares;
-use crate::{Frames, Memory};
+use crate::{Epoch, Frames, Memory};
 
 /// The memories of the other CPUs, as the memory of one reaches them.
 pub trait Peers: Sync {
@@ -34,7 +32,7 @@ pub struct Pool {
     books: Mutex<Books>,
     shares: Mutex<Shares>,
     /// How often tables were taken out of a tree, or entries written by force: hints from before may lead nowhere.
-    epoch: Line<AtomicUsize>,
+    epoch: Line<Epoch>,
     peers: Once<&'static dyn Peers>,
 }
 
@@ -48,15 +46,10 @@ impl Pool {
         self.peers.call_once(|| peers);
     }
 
-    /// How often hints have had to be forgotten.
+    /// How often hints have had to be forgotten. With the next one the memories of all CPUs forget theirs, before they are used.
     #[inline]
-    pub(crate) fn epoch(&self) -> usize {
-        self.epoch.0.load(Ordering::Acquire)
-    }
-
-    /// Has the memories of all CPUs forget their hints before they are used next.
-    pub(crate) fn begin_epoch(&self) {
-        self.epoch.0.fetch_add(1, Ordering::AcqRel);
+    pub(crate) fn epoch(&self) -> &Epoch {
+        &self.epoch.0
     }
 }
 
@@ -93,7 +86,7 @@ impl Home {
             Self::Pool(pool) => pool,
             Self::Own(books, shares) => {
                 let (books, shares) = (Mutex::new(books), Mutex::new(shares));
-                keep(Pool { books, shares, epoch: Line(AtomicUsize::new(0)), peers: Once::new() })
+                keep(Pool { books, shares, epoch: Line(Epoch::new()), peers: Once::new() })
             }
         }
     }

@@ -143,6 +143,12 @@ pub struct PagingRoutines {
     /// Where the byte at an address lies in physical memory: less than [`query`](Self::query) tells, and sooner.
     pub translate: fn(&Memory, Frame, VirtAddr) -> Option<PhysAddr>,
 
+    /// The same, among tables that others change meanwhile: whatever it comes to, it goes by no hint, and ends.
+    pub look: fn(&Memory, Frame, VirtAddr) -> Option<PhysAddr>,
+
+    /// The level of the first entry on the way to an address in the user half that names no table, or 2 if it is below that.
+    pub depth: fn(&Memory, Frame, VirtAddr) -> Level,
+
     /// Every entry on the way to an address, from the root down to the first that is not a table.
     pub path: fn(&Memory, Frame, VirtAddr, &mut dyn FnMut(Step)),
 
@@ -183,6 +189,8 @@ impl PagingRoutines {
             trim: walk::trim::<F>,
             query: walk::query::<F>,
             translate: walk::translate::<F>,
+            look: walk::look::<F>,
+            depth: walk::depth::<F>,
             path: walk::path::<F>,
             visit: walk::visit::<F>,
             entries: walk::entries::<F>,

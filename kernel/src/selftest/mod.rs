@@ -20,6 +20,7 @@ mod self_map;
 mod spaces;
 mod stacks;
 mod threads;
+mod together;
 mod user;
 mod verdicts;
 
@@ -61,7 +62,7 @@ type Verdict = Result<Outcome, Failure>;
 /// A test's name, and the test.
 type Test = (&'static str, fn(&mut Machine) -> Verdict);
 
-const TESTS: [Test; 40] = [
+const TESTS: [Test; 41] = [
     ("frames.pairs", |machine| everywhere(machine, "frames.pairs", frames::pairs)),
     ("frames.refusals", |machine| everywhere(machine, "frames.refusals", frames::refusals)),
     ("frames.model", |machine| everywhere(machine, "frames.model", model::programs)),
@@ -96,6 +97,7 @@ const TESTS: [Test; 40] = [
     ("memory.dealing", memory::dealing),
     ("memory.pressure", memory::pressure),
     ("memory.mode_changes", memory::mode_changes),
+    ("spaces.changes", together::changes),
     ("cpus.registers", cpus::registers),
     ("cpus.timers", cpus::timers),
     ("cpus.shootdown", cpus::shootdown),

@@ -13,8 +13,8 @@ mod user;
 
 use area::Area;
 pub use physical::Width;
-pub use space::AddressSpace;
 use space::Spaces;
+pub use space::{AddressSpace, Changed};
 use stack::Slots;
 pub use stack::Stack;
 

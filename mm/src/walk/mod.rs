@@ -37,7 +37,7 @@ pub(crate) use change::protect;
 pub(crate) use entries::entries;
 pub(crate) use hint::Hints;
 pub(crate) use map::{map, map_list};
-pub(crate) use read::{path, query, translate, visit};
+pub(crate) use read::{depth, look, path, query, translate, visit};
 pub(crate) use reshape::{merge, split, trim};
 pub(crate) use root::{free, free_tree, new_root};
 pub(crate) use share::share;

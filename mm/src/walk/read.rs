@@ -76,6 +76,41 @@ pub(super) fn leaf<F: Format>(va: VirtAddr, raw: u64, level: Level, all: u64, an
     }
 }
 
+/// Where the byte at an address lies, in a tree that others change meanwhile. A table may have become anything at all when it is
+/// read, so nothing in it is believed before the window has shown where it leads; what comes of that, the caller has to ask the
+/// [`Epoch`](crate::Epoch).
+pub(crate) fn look<F: Format>(memory: &Memory, root: Frame, va: VirtAddr) -> Option<PhysAddr> {
+    if !F::INFO.is_canonical(va) {
+        return None;
+    }
+    let mut table = Table::<F>::root(&memory.window, root);
+    loop {
+        let raw = table.raw(F::INFO.index(va, table.level));
+        match one::step(&memory.window, table, raw).filter(|_| table.level > 1) {
+            Some(below) => table = below,
+            None if F::is_present_leaf(raw, table.level) => {
+                let within = va.0 & (F::INFO.pages(table.level) * PAGE_SIZE - 1);
+                return Some(PhysAddr(F::leaf_frame(raw, table.level).start().0 + within));
+            }
+            None => return None,
+        }
+    }
+}
+
+pub(crate) fn depth<F: Format>(memory: &Memory, root: Frame, va: VirtAddr) -> Level {
+    if F::INFO.levels > 2 && memory.hints.directory::<F>(root, va.0 & !(PAGE_SIZE - 1)).is_some() {
+        return 2;
+    }
+    let mut table = Table::<F>::root(&memory.window, root);
+    while table.level > 2 {
+        match one::step(&memory.window, table, table.peek(one::index::<F>(va.0, table.level))) {
+            Some(below) => table = below,
+            None => break,
+        }
+    }
+    table.level
+}
+
 pub(crate) fn path<F: Format>(memory: &Memory, root: Frame, va: VirtAddr, each: &mut dyn FnMut(Step)) {
     if !F::INFO.is_canonical(va) {
         return;

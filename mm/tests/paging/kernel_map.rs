@@ -31,7 +31,7 @@ pub const RAM: [FrameRun; 3] = [
     FrameRun { first: Frame(0x10_0000), count: 0x8_0000 },
 ];
 
-fn sections(mode: Mode) -> &'static [Section] {
+pub fn sections(mode: Mode) -> &'static [Section] {
     if matches!(mode, Mode::Pml2 | Mode::Pml3) { &I686 } else { &AMD64 }
 }
 

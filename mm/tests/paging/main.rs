@@ -4,6 +4,7 @@
 mod machine;
 
 mod blanks;
+mod claims;
 mod codec;
 mod cpus;
 mod cursor;

@@ -19,9 +19,14 @@ const FRAMES: usize = 512;
 
 /// `count` memories over the frames of an arena, and how many frames are free.
 pub fn memories(count: usize) -> (Arena, Vec<Memory>, u64) {
-    let arena = Arena::new(FIRST.0, FRAMES);
-    let all = FrameRun { first: FIRST, count: FRAMES as u64 };
-    let free = FrameRun { first: FIRST.offset(2), count: FRAMES as u64 - 2 };
+    memories_of(count, FRAMES)
+}
+
+/// The same over so many `frames`.
+pub fn memories_of(count: usize, frames: usize) -> (Arena, Vec<Memory>, u64) {
+    let arena = Arena::new(FIRST.0, frames);
+    let all = FrameRun { first: FIRST, count: frames as u64 };
+    let free = FrameRun { first: FIRST.offset(2), count: frames as u64 - 2 };
     // SAFETY: the first two frames of the arena, which nobody else uses; it is dropped after the memories.
     let books = unsafe { std::slice::from_raw_parts_mut(arena.base().cast::<u64>(), 1024) };
     let allocator = Frames::new(&[free], &[], books).expect("two frames are enough for the books");

@@ -67,8 +67,8 @@ fn user_halves_have_nothing_in_common() {
         let mut kernel = kernel(mode);
         let before = kernel.machine.memory.free_frames();
         let memory = &mut kernel.machine.memory;
-        let mut one = kernel.map.new_space(memory).expect("room");
-        let mut other = kernel.map.new_space(memory).expect("room");
+        let one = kernel.map.new_space(memory).expect("room");
+        let other = kernel.map.new_space(memory).expect("room");
         assert_ne!(one.number(), other.number());
         one.map(memory, &page(HERE, 100, Rights::WRITE)).expect("free");
         other.map(memory, &page(HERE, 101, Rights::WRITE)).expect("free");
@@ -91,7 +91,7 @@ fn what_is_not_the_users_is_refused() {
     for mode in MODES {
         let mut kernel = kernel(mode);
         let memory = &mut kernel.machine.memory;
-        let mut space = kernel.map.new_space(memory).expect("room");
+        let space = kernel.map.new_space(memory).expect("room");
         let half = space.tables().paging().routines.info.kernel_half();
         assert_eq!(space.map(memory, &page(half, 1, Rights::WRITE)), Err(MapError::NotOffered), "{mode:?}");
         assert_eq!(space.map(memory, &page(VirtAddr(0), 1, Rights::WRITE)), Err(MapError::NotOffered), "{mode:?}");
