@@ -130,19 +130,33 @@ impl Halves {
     /// A CPU that reads all 8 bytes between two of them finds the old entry, the new one, one of them with NX set,
     /// or an absent one. Absent where neither is, only if the two lie in different 4 GiB: that happens when a large
     /// page is split or merged.
-    #[inline]
-    pub const fn stores(old: u64, new: u64) -> [Option<(Half, u32)>; 3] {
-        let low = Some((Half::Low, new as u32));
-        let high = Some((Half::High, (new >> 32) as u32));
-        let (was, is) = (old & 1 == 1, new & 1 == 1);
-        let moves = ((old ^ new) >> 32) as u32 & HIGH_ADDRESS != 0;
-        match (was, is) {
-            (_, false) => [low, high, None],
-            (false, true) => [high, low, None],
-            (true, true) if moves => [Some((Half::Low, 0)), high, low],
-            // NX comes before whatever else the new entry permits, and goes after it.
-            (true, true) if new >> 63 == 1 => [high, low, None],
-            (true, true) => [low, high, None],
+    pub fn stores(old: u64, new: u64) -> [Option<(Half, u32)>; 3] {
+        let mut stores = [None; 3];
+        let mut free = stores.iter_mut();
+        Self::in_order((old as u32, (old >> 32) as u32), new, |half, word| {
+            if let Some(store) = free.next() {
+                *store = Some((half, word));
+            }
+        });
+        stores
+    }
+
+    /// Hands the [`stores`](Self::stores) to `put`, one after the other: a straight line where that is a store.
+    #[inline(always)]
+    fn in_order(old: (u32, u32), new: u64, mut put: impl FnMut(Half, u32)) {
+        let (low, high) = (new as u32, (new >> 32) as u32);
+        let (was, is) = (old.0 & 1 == 1, low & 1 == 1);
+        let moves = (old.1 ^ high) & HIGH_ADDRESS != 0;
+        if was && is && moves {
+            put(Half::Low, 0);
+        }
+        // NX comes before whatever else the new entry permits, and goes after it.
+        if is && (!was || moves || high >> 31 == 1) {
+            put(Half::High, high);
+            put(Half::Low, low);
+        } else {
+            put(Half::Low, low);
+            put(Half::High, high);
         }
     }
 
@@ -180,13 +194,10 @@ impl Entry for Halves {
     unsafe fn store(slot: *mut Self, value: u64) {
         // SAFETY: by this function's contract.
         let (low, high) = unsafe { Self::of(slot) };
-        let old = u64::from(low.load(Acquire)) | u64::from(high.load(Acquire)) << 32;
-        for (half, word) in Self::stores(old, value).into_iter().flatten() {
-            match half {
-                Half::Low => low.store(word, Release),
-                Half::High => high.store(word, Release),
-            }
-        }
+        Self::in_order((low.load(Acquire), high.load(Acquire)), value, |half, word| match half {
+            Half::Low => low.store(word, Release),
+            Half::High => high.store(word, Release),
+        });
     }
 
     #[inline]

@@ -30,7 +30,14 @@ impl Flush {
 
     /// Everything; translations that are global only if `global`.
     pub const fn all(global: bool) -> Self {
-        Self { count: Self::MOST_PAGES + 1, global, ..Self::none() }
+        let mut flush = Self::none();
+        flush.add_all(global);
+        flush
+    }
+
+    /// Adds everything; translations that are global only if `global`.
+    pub(crate) const fn add_all(&mut self, global: bool) {
+        (self.count, self.global) = (Self::MOST_PAGES + 1, global);
     }
 
     /// Adds a page; everything, if there is no room.
@@ -39,13 +46,19 @@ impl Flush {
             self.pages[self.count] = va;
             self.count += 1;
         } else {
-            (self.count, self.global) = (Self::MOST_PAGES + 1, true);
+            self.add_all(true);
         }
     }
 
     /// The same, and a CPU that does not touch the pages while it idles may forget them when it goes on.
-    pub const fn when_awake(self) -> Self {
-        Self { may_wait: true, ..self }
+    pub const fn when_awake(mut self) -> Self {
+        self.let_wait();
+        self
+    }
+
+    /// The same, in place: there are some hundred bytes to be copied otherwise.
+    pub(crate) const fn let_wait(&mut self) {
+        self.may_wait = true;
     }
 
     /// The pages to be forgotten one by one, global or not; `None` if everything is.

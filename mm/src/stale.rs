@@ -125,29 +125,34 @@ impl Stale {
 
     /// Flushes what is stale, on every CPU, and then gives the tables back to `memory`.
     pub fn flush(self, memory: &mut Memory, mmu: &dyn Mmu) {
-        mmu.flush(&self.named());
+        let mut flush = Flush::none();
+        self.name(&mut flush);
+        mmu.flush(&flush);
         self.give_back(memory);
     }
 
-    /// What is stale, page by page where there are few.
-    fn named(&self) -> Flush {
-        let stride = u64::from(self.stride).min(self.range.pages).max(1);
-        let places = self.range.pages.div_ceil(stride);
+    /// Adds what is stale to `flush`, page by page where there are few. It is too large to be handed back.
+    fn name(&self, flush: &mut Flush) {
+        // A piece has a power of two of pages, so nothing need be divided, which takes long on a CPU of 32 bits.
+        let shift = self.stride.trailing_zeros();
+        let (stride, places) = match u64::from(self.stride) < self.range.pages {
+            true => (1 << shift, (self.range.pages + (1 << shift) - 1) >> shift),
+            false => (0, self.range.pages.min(1)),
+        };
         // For each place: the page, and what the self-map shows of it at every level below the highest changed.
-        let flush = if places.saturating_mul(self.level.into()) <= Flush::MOST_PAGES as u64 {
-            let mut flush = Flush::none();
+        if places.saturating_mul(self.level.into()) <= Flush::MOST_PAGES as u64 {
             for n in 0..places {
                 let va = self.range.start.offset(n * stride * PAGE_SIZE);
                 flush.add(va);
                 (1..self.level).for_each(|level| flush.add(self.format.info.entry_address(va, level)));
             }
-            flush
         } else {
-            Flush::all(self.global)
-        };
+            flush.add_all(self.global);
+        }
         // Who idles in the kernel touches no page of a program.
-        let of_programs = self.range.start < self.format.info.kernel_half();
-        if of_programs && self.tables_held() == 0 { flush.when_awake() } else { flush }
+        if self.range.start < self.format.info.kernel_half() && self.tables_held() == 0 {
+            flush.let_wait();
+        }
     }
 
     /// Gives the tables back without a flush.

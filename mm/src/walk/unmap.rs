@@ -142,6 +142,9 @@ struct Cut<'a, 'r> {
 
 impl Cut<'_, '_> {
     fn table<F: Format>(&mut self, table: Table<F>, pages: Pages) {
+        if table.level == 1 {
+            return self.leaves(table, pages);
+        }
         for part in pages.parts::<F>(table.level) {
             let raw = table.raw(part.index);
             match F::decode(raw, table.level) {
@@ -160,6 +163,22 @@ impl Cut<'_, '_> {
                 Pte::Table(next, _) if part.whole && !F::root_registers(table.level) => self.unlink(table, part, next),
                 Pte::Table(next, _) => self.table_below(table, part, table.below(&self.memory.window, next)),
             }
+        }
+    }
+
+    /// The tight loop.
+    fn leaves<F: Format>(&mut self, table: Table<F>, pages: Pages) {
+        let mut any = 0;
+        for index in pages.indices::<F>() {
+            let raw = table.raw(index);
+            if raw & bit::PRESENT != 0 {
+                table.store(index, 0);
+                any |= raw;
+                self.runs.add(F::leaf_frame(raw, 1), 1);
+            }
+        }
+        if any != 0 {
+            self.stale.note(1, 1, any & bit::GLOBAL != 0);
         }
     }
 

@@ -66,6 +66,7 @@ fn machines() -> Vec<Row> {
         i686("UEFI ia32, max, NOXPA", "max", "512M").firmware(UefiIa32).noxpa().ready(Pml2, Off, false, 32),
         // Several CPUs, in every mode.
         i686("2 CPUs, pentium3, NOXPA", "pentium3", "256M").cpus(2).noxpa().ready(Pml2, Off, false, 32),
+        i686("4 CPUs, pentium3, NOXPA", "pentium3", "64M").cpus(4).noxpa().ready(Pml2, Off, false, 32),
         i686("8 CPUs, pentium3, NOXPA", "pentium3", "256M")
             .cpus(8)
             .asks("hammer 2", "no word is stale")
@@ -81,6 +82,7 @@ fn machines() -> Vec<Row> {
             .cpus(2)
             .ready(Pml4, Unsupported, true, 40)
             .asks("bench cpus", "on 2 of 2 CPUs at once:"),
+        x86_64("4 CPUs, max, NOXPA", "max", "64M").cpus(4).noxpa().ready(Pml4, Off, true, 40),
         x86_64("8 CPUs, max, NOXPA", "max", "256M")
             .cpus(8)
             .asks("hammer 2", "no word is stale")
