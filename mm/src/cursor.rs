@@ -33,7 +33,7 @@ impl PageMap {
         work: impl FnOnce(&mut Cursor) -> T,
     ) -> Result<(T, Stale), MapError> {
         let (routines, limits) = (self.paging().routines, self.paging().limits);
-        let place = (routines.steps.start)(self.root(), range)?;
+        let place = (routines.steps.start)(self.root(), range, self.is_live())?;
         let stale = (routines.steps.stale)(range);
         let mut cursor = Cursor { memory, routines, limits, place, stale, left: range, touched: None };
         let result = work(&mut cursor);

@@ -6,8 +6,13 @@
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::{
     AtomicU32,
-    Ordering::{Acquire, Release},
+    Ordering::{AcqRel, Acquire, Release},
 };
+
+use crate::format::bit;
+
+/// What a CPU sets in a leaf by itself: accessed and dirty (SDM vol. 3A, 4.8). Both are in the low half.
+pub const MARKS: u64 = bit::ACCESSED | bit::DIRTY;
 
 /// The raw word of a page table.
 pub trait Entry: Copy + 'static {
@@ -29,6 +34,19 @@ pub trait Entry: Copy + 'static {
     /// # Safety
     /// As for [`load`](Self::load), and the caller alone changes the table.
     unsafe fn store(slot: *mut Self, value: u64);
+
+    /// Writes the entry at `slot` as [`store`](Self::store) does. Returns which of [`MARKS`] the old one had in the end: a CPU may have
+    /// set one since it was read.
+    ///
+    /// # Safety
+    /// As for [`store`](Self::store).
+    unsafe fn exchange(slot: *mut Self, value: u64) -> u64;
+
+    /// Sets `marks`, some of [`MARKS`], in the entry at `slot`, whatever a CPU sets meanwhile.
+    ///
+    /// # Safety
+    /// As for [`store`](Self::store).
+    unsafe fn mark(slot: *mut Self, marks: u64);
 
     /// Writes the entry at `slot` of a table that no CPU can reach yet. Without the order that
     /// [`store`](Self::store) keeps, the compiler may write several entries at once.
@@ -59,6 +77,18 @@ impl Entry for u32 {
     }
 
     #[inline]
+    unsafe fn exchange(slot: *mut Self, value: u64) -> u64 {
+        // SAFETY: as in `load`.
+        u64::from(unsafe { AtomicU32::from_ptr(slot) }.swap(value as u32, AcqRel)) & MARKS
+    }
+
+    #[cold]
+    unsafe fn mark(slot: *mut Self, marks: u64) {
+        // SAFETY: as in `load`.
+        unsafe { AtomicU32::from_ptr(slot) }.fetch_or(marks as u32, AcqRel);
+    }
+
+    #[inline]
     unsafe fn prepare(slot: *mut Self, value: u64) {
         // SAFETY: the frame is the caller's alone.
         unsafe { slot.write(value as u32) };
@@ -84,6 +114,18 @@ impl Entry for u64 {
     unsafe fn store(slot: *mut Self, value: u64) {
         // SAFETY: as in `load`.
         unsafe { AtomicU64::from_ptr(slot) }.store(value, Release);
+    }
+
+    #[inline]
+    unsafe fn exchange(slot: *mut Self, value: u64) -> u64 {
+        // SAFETY: as in `load`.
+        unsafe { AtomicU64::from_ptr(slot) }.swap(value, AcqRel) & MARKS
+    }
+
+    #[cold]
+    unsafe fn mark(slot: *mut Self, marks: u64) {
+        // SAFETY: as in `load`.
+        unsafe { AtomicU64::from_ptr(slot) }.fetch_or(marks, AcqRel);
     }
 
     #[inline]
@@ -198,6 +240,25 @@ impl Entry for Halves {
             Half::Low => low.store(word, Release),
             Half::High => high.store(word, Release),
         });
+    }
+
+    #[inline]
+    unsafe fn exchange(slot: *mut Self, value: u64) -> u64 {
+        // SAFETY: by this function's contract.
+        let (low, high) = unsafe { Self::of(slot) };
+        let mut marks = 0;
+        Self::in_order((low.load(Acquire), high.load(Acquire)), value, |half, word| match half {
+            Half::Low => marks |= low.swap(word, AcqRel),
+            Half::High => high.store(word, Release),
+        });
+        u64::from(marks) & MARKS
+    }
+
+    #[cold]
+    unsafe fn mark(slot: *mut Self, marks: u64) {
+        // SAFETY: by this function's contract.
+        let (low, _) = unsafe { Self::of(slot) };
+        low.fetch_or(marks as u32, AcqRel);
     }
 
     #[inline]

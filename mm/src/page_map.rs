@@ -13,6 +13,7 @@ use crate::{
 pub struct PageMap {
     root: Frame,
     paging: Paging,
+    live: bool,
 }
 
 impl PageMap {
@@ -22,7 +23,18 @@ impl PageMap {
     /// [`MapError::NoMemory`].
     pub fn new(memory: &mut Memory, paging: Paging) -> Result<Self, MapError> {
         let root = (paging.routines.new_root)(memory, &paging.limits)?;
-        Ok(Self { root, paging })
+        Ok(Self { root, paging, live: false })
+    }
+
+    /// Says whether a CPU may have the root loaded from now on: then it sets accessed and dirty marks while entries are changed, and
+    /// care is taken that none of those that stay gets lost.
+    pub const fn set_live(&mut self, live: bool) {
+        self.live = live;
+    }
+
+    /// Whether a CPU may have the root loaded.
+    pub(crate) const fn is_live(&self) -> bool {
+        self.live
     }
 
     /// The frame that CR3 is to point to.
@@ -78,7 +90,8 @@ impl PageMap {
     /// As [`unmap`](Self::unmap).
     pub fn protect(&mut self, memory: &mut Memory, range: PageRange, flags: PageFlags) -> Result<Stale, MapError> {
         memory.catch_up();
-        (self.paging.routines.protect)(memory, self.root, &self.paging.limits, &ProtectRequest { range, flags })
+        let request = ProtectRequest { range, flags, live: self.live };
+        (self.paging.routines.protect)(memory, self.root, &self.paging.limits, &request)
     }
 
     /// Splits large pages until none crosses an end of the range.

@@ -35,6 +35,8 @@ pub struct ProtectRequest {
     pub range: PageRange,
     /// What their mappings permit from now on.
     pub flags: PageFlags,
+    /// Whether a CPU may set marks in the entries meanwhile, because the tree is live: none must get lost.
+    pub live: bool,
 }
 
 /// A leaf as [`query`](PagingRoutines::query) finds it.

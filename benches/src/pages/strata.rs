@@ -172,7 +172,7 @@ impl<F: Format, const TABLE: bool> PageTables for Tree<F, TABLE> {
     #[inline(always)]
     fn protect(&mut self, va: u64) {
         self.call(va, |tree, va| {
-            let request = ProtectRequest { range: range(va, 1), flags: READ_ONLY };
+            let request = ProtectRequest { range: range(va, 1), flags: READ_ONLY, live: false };
             let stale = done((tree.routines().protect)(&mut tree.memory, tree.root, &tree.limits, &request));
             tree.forget(stale);
         });
@@ -232,7 +232,7 @@ impl<F: Format, const TABLE: bool> PageTables for Tree<F, TABLE> {
 
     #[inline(never)]
     fn protect_range(&mut self, va: u64, pages: usize) {
-        let request = ProtectRequest { range: range(va, pages), flags: READ_ONLY };
+        let request = ProtectRequest { range: range(va, pages), flags: READ_ONLY, live: false };
         let stale = done((self.routines().protect)(&mut self.memory, self.root, &self.limits, &request));
         self.forget(stale);
     }

@@ -228,6 +228,7 @@ impl KernelMap {
     /// It must be true.
     pub const unsafe fn set_live(&mut self, live: bool) {
         self.live = live;
+        self.map.set_live(live);
     }
 
     /// The aperture as a window, holes and all.

@@ -112,7 +112,7 @@ impl AddressSpace {
             return Err(MapError::NotOffered);
         }
         let claim = self.claim(memory, range);
-        let stale = self.map.protect_claimed(memory, &ProtectRequest { range, flags })?;
+        let stale = self.map.protect_claimed(memory, &ProtectRequest { range, flags, live: self.map.is_live() })?;
         Ok(Changed { stale, claim })
     }
 
@@ -179,7 +179,8 @@ impl KernelMap {
     pub fn new_space(&mut self, memory: &mut Memory) -> Result<AddressSpace, MapError> {
         let free = self.spaces.0.iter().position(Option::is_none).ok_or(MapError::NoMemory)?;
         let claims = memory.table()?;
-        let map = PageMap::new(memory, *self.map.paging()).inspect_err(|_| memory.give_back(claims))?;
+        let mut map = PageMap::new(memory, *self.map.paging()).inspect_err(|_| memory.give_back(claims))?;
+        map.set_live(true);
         self.map.share(memory, &map);
         self.spaces.0[free] = Some(map.root());
         Ok(AddressSpace { map, number: free + 1, user: self.layout.user, claims })

@@ -5,6 +5,7 @@ use super::reshape::{split_entry, tables_to_split};
 use super::unmap::all_mapped;
 use super::{By, One, Pages, Table};
 use crate::chain::Chain;
+use crate::entry::MARKS;
 use crate::format::bit;
 use crate::{Format, Frame, Level, Limits, MapError, Memory, PAGE_SHIFT, PageFlags, ProtectRequest, Pte, Stale};
 
@@ -75,14 +76,19 @@ fn protect_entry<F: Format>(
     if !F::is_present_leaf(raw, level) {
         return None;
     }
-    table.store(index, kept::<F>(raw, level) | user_bits::<F>(limits, request.flags, level)?);
+    let new = kept::<F>(raw, level) | user_bits::<F>(limits, request.flags, level)?;
+    if request.live && raw & MARKS != MARKS {
+        table.replace(index, new)
+    } else {
+        table.store(index, new)
+    }
     Some(Stale::of_one::<F>(request.range, level, raw & bit::GLOBAL != 0))
 }
 
 /// What stays of a leaf when its flags change: where it leads, and what the CPU has noted of its use.
 #[inline]
 fn kept<F: Format>(raw: u64, level: Level) -> u64 {
-    F::leaf_frame(raw, level).0 << PAGE_SHIFT | raw & (bit::ACCESSED | bit::DIRTY)
+    F::leaf_frame(raw, level).0 << PAGE_SHIFT | raw & MARKS
 }
 
 #[cold]
@@ -93,14 +99,14 @@ fn protect_range<F: Format>(
     limits: &Limits,
     request: &ProtectRequest,
 ) -> Result<Stale, MapError> {
-    let ProtectRequest { range, flags } = *request;
+    let ProtectRequest { range, flags, live } = *request;
     F::INFO.check(range)?;
     let pages = Pages::of::<F>(range);
     let root = Table::<F>::root(&memory.window, root);
     all_mapped(&memory.window, root, pages)?;
     let spare = take(memory, tables_to_split(&memory.window, root, pages))?;
     let flags = effective::<F>(limits, flags, pages.first);
-    let mut change = Change { memory, stale: Stale::new::<F>(range), spare, flags };
+    let mut change = Change { memory, stale: Stale::new::<F>(range), spare, flags, live };
     change.table(root, pages);
     Ok(change.stale)
 }
@@ -110,6 +116,7 @@ struct Change<'a> {
     stale: Stale,
     spare: Chain,
     flags: PageFlags,
+    live: bool,
 }
 
 impl Change<'_> {
@@ -122,7 +129,7 @@ impl Change<'_> {
             match F::decode(raw, table.level) {
                 Pte::Absent => {}
                 Pte::Leaf(..) if part.whole => {
-                    table.store(part.index, kept::<F>(raw, table.level) | F::leaf_bits(self.flags, table.level));
+                    table.replace(part.index, kept::<F>(raw, table.level) | F::leaf_bits(self.flags, table.level));
                     let global = (raw | F::leaf_bits(self.flags, table.level)) & bit::GLOBAL != 0;
                     self.stale.note(table.level, part.pages.count(), global);
                 }
@@ -139,13 +146,15 @@ impl Change<'_> {
     /// The tight loop. All pages are there: that has been looked at.
     fn leaves<F: Format>(&mut self, table: Table<F>, pages: Pages) {
         let bits = F::leaf_bits(self.flags, 1);
+        let live = self.live;
         // A page that becomes global counts too: between the two stores of an entry of pml3, another CPU may have seen it
         // global already and still without the right to execute.
         let mut global = bits;
         let mut change = |index| {
             let raw = table.raw(index);
             global |= raw;
-            table.store(index, kept::<F>(raw, 1) | bits);
+            let new = kept::<F>(raw, 1) | bits;
+            if live && raw & MARKS != MARKS { table.replace(index, new) } else { table.store(index, new) }
         };
         let indices = pages.indices::<F>();
         let mut index = indices.start;

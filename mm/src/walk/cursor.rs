@@ -4,6 +4,7 @@ use super::map::effective;
 use super::one::table_address;
 use super::read::leaf;
 use super::{Table, map, protect, query, unmap};
+use crate::entry::MARKS;
 use crate::format::bit;
 use crate::{Format, Frame, Holes, Limits, MapError, MapRequest, Mapping, Memory, PAGE_SHIFT, PageFlags, PageRange};
 use crate::{ProtectRequest, Pte, Stale};
@@ -13,6 +14,8 @@ use crate::{ProtectRequest, Pte, Stale};
 /// It holds good as long as nothing but the steps below changes the tree, which a [`Cursor`](crate::Cursor) sees to.
 pub struct Place {
     root: Frame,
+    /// Whether a CPU may set marks meanwhile.
+    live: bool,
     /// The number of the page.
     page: u64,
     /// The table for the pages that differ from `page` in the bits of an index alone: null if none is known.
@@ -26,7 +29,7 @@ pub struct Place {
 
 /// What can be done at a place. See [`Cursor`](crate::Cursor), whose methods these are.
 pub struct Steps {
-    pub(crate) start: fn(Frame, PageRange) -> Result<Place, MapError>,
+    pub(crate) start: fn(Frame, PageRange, bool) -> Result<Place, MapError>,
     pub(crate) go: fn(&mut Place, PageRange),
     pub(crate) map: fn(&mut Memory, &Limits, &mut Place, Frame, PageFlags) -> Result<(), MapError>,
     pub(crate) unmap: fn(&mut Memory, &mut Place, &mut Stale) -> Result<Frame, MapError>,
@@ -49,10 +52,10 @@ impl Steps {
     }
 }
 
-fn start<F: Format>(root: Frame, range: PageRange) -> Result<Place, MapError> {
+fn start<F: Format>(root: Frame, range: PageRange, live: bool) -> Result<Place, MapError> {
     F::INFO.check(range)?;
     let page = F::INFO.page_number(range.start);
-    Ok(Place { root, page, table: core::ptr::null_mut(), full: false, all: 0, any: 0 })
+    Ok(Place { root, live, page, table: core::ptr::null_mut(), full: false, all: 0, any: 0 })
 }
 
 /// Goes to the first page of `range`.
@@ -117,7 +120,7 @@ fn protect_here<F: Format>(
     stale: &mut Stale,
 ) -> Result<(), MapError> {
     let Some((table, index)) = place.entry::<F>(memory) else {
-        let request = ProtectRequest { range: place.range::<F>(), flags };
+        let request = ProtectRequest { range: place.range::<F>(), flags, live: place.live };
         let token = protect::<F>(memory, place.root, limits, &request)?;
         stale.join(token);
         return Ok(());
@@ -127,7 +130,12 @@ fn protect_here<F: Format>(
         return Err(MapError::NotMapped);
     }
     let bits = F::leaf_bits(effective::<F>(limits, flags, place.page), 1);
-    table.store(index, raw & (F::ADDRESS | bit::ACCESSED | bit::DIRTY) | bits);
+    let new = raw & (F::ADDRESS | MARKS) | bits;
+    if place.live && raw & MARKS != MARKS {
+        table.replace(index, new)
+    } else {
+        table.store(index, new)
+    }
     stale.note(1, 1, raw & bit::GLOBAL != 0);
     Ok(())
 }

@@ -163,6 +163,23 @@ impl<F: Format> Table<F> {
         unsafe { F::Entry::store(self.slot(index), raw) }
     }
 
+    /// Stores an entry that keeps the marks of the old one: those that were read and are in `raw`, and those that a CPU has set since.
+    #[inline]
+    fn replace(self, index: usize, raw: u64) {
+        // SAFETY: as in `store`.
+        let late = unsafe { F::Entry::exchange(self.slot(index), raw) } & !raw;
+        if late != 0 {
+            self.mark(index, late);
+        }
+    }
+
+    /// Sets marks in an entry.
+    #[cold]
+    fn mark(self, index: usize, marks: u64) {
+        // SAFETY: as in `store`.
+        unsafe { F::Entry::mark(self.slot(index), marks) }
+    }
+
     /// Stores into a table that no CPU can reach yet.
     #[inline]
     fn prepare(self, index: usize, raw: u64) {
@@ -183,8 +200,13 @@ impl<F: Format> Table<F> {
     /// Names a table in the entry for `page`: all that is in it can be seen from now on. `full` says that every page
     /// below is mapped.
     fn link(self, index: usize, table: Frame, page: u64, full: bool) {
+        self.store(index, self.name_of(table, page, full));
+    }
+
+    /// The entry that names a table.
+    fn name_of(self, table: Frame, page: u64, full: bool) -> u64 {
         let mark = if full && self.level == 2 { bit::FULL } else { 0 };
-        self.store(index, F::encode(Pte::Table(table, table_rights::<F>(page)), self.level) | mark);
+        F::encode(Pte::Table(table, table_rights::<F>(page)), self.level) | mark
     }
 }
 

@@ -3,6 +3,7 @@
 use super::map::take;
 use super::{Pages, Part, Table};
 use crate::chain::Chain;
+use crate::entry::Entry;
 use crate::format::bit;
 use crate::{Format, Frame, Level, Limits, MapError, Memory, PAGE_SHIFT, PageFlags, PageRange, Pte, Rights};
 use crate::{Stale, Window};
@@ -79,7 +80,13 @@ pub(super) fn split_entry<F: Format>(
         let frame = frame.offset(n as u64 * step);
         next.prepare(n, frame.0 << PAGE_SHIFT | F::leaf_bits(flags, next.level) | used);
     }
-    table.link(part.index, new, part.pages.first, true);
+    // SAFETY: the table is the caller's to change, and the slot one of its entries.
+    let late =
+        unsafe { F::Entry::exchange(table.slot(part.index), table.name_of(new, part.pages.first, true)) } & !used;
+    if late != 0 {
+        // The CPU has used the large page since it was read. Which of the smaller ones, nobody knows.
+        (0..F::INFO.entries(next.level)).for_each(|n| next.mark(n, late));
+    }
     next
 }
 

@@ -189,10 +189,11 @@ impl Booted {
     pub fn with(routines: &'static PagingRoutines, mode: Mode, features: &Features, frames: usize) -> Option<Self> {
         let cpu = cpu(mode, features);
         let mut machine = Machine::new(&cpu, frames);
-        let Ok(map) = PageMap::new(&mut machine.memory, Paging::new(routines, features)) else {
+        let Ok(mut map) = PageMap::new(&mut machine.memory, Paging::new(routines, features)) else {
             machine.assert_all_home();
             return None;
         };
+        map.set_live(true);
         let tlb = Arc::new(machine.tlb(cpu, map.root()));
         Some(Self { machine, map, cpu, tlb })
     }

@@ -52,9 +52,23 @@ impl<E: Entry> Entry for Whole<E> {
     }
 
     unsafe fn store(slot: *mut Self, value: u64) {
+        look();
         // SAFETY: as above.
         unsafe { E::store(slot.cast(), value) };
         look();
+    }
+
+    unsafe fn exchange(slot: *mut Self, value: u64) -> u64 {
+        look();
+        // SAFETY: as above.
+        let marks = unsafe { E::exchange(slot.cast(), value) };
+        look();
+        marks
+    }
+
+    unsafe fn mark(slot: *mut Self, marks: u64) {
+        // SAFETY: as above.
+        unsafe { E::mark(slot.cast(), marks) };
     }
 
     unsafe fn prepare(slot: *mut Self, value: u64) {
@@ -81,6 +95,7 @@ impl Entry for Torn {
     }
 
     unsafe fn store(slot: *mut Self, value: u64) {
+        look();
         // SAFETY: as above.
         let old = unsafe { Halves::load(slot.cast()) };
         for (half, word) in Halves::stores(old, value).into_iter().flatten() {
@@ -89,6 +104,19 @@ impl Entry for Torn {
             unsafe { at.write_volatile(word) };
             look();
         }
+    }
+
+    unsafe fn exchange(slot: *mut Self, value: u64) -> u64 {
+        look();
+        // SAFETY: as above.
+        let marks = unsafe { Halves::exchange(slot.cast(), value) };
+        look();
+        marks
+    }
+
+    unsafe fn mark(slot: *mut Self, marks: u64) {
+        // SAFETY: as above.
+        unsafe { Halves::mark(slot.cast(), marks) };
     }
 
     unsafe fn prepare(slot: *mut Self, value: u64) {

@@ -16,6 +16,7 @@ mod kernel_map;
 mod largest;
 mod list;
 mod long;
+mod marks;
 mod memories;
 mod model;
 mod pcid;
