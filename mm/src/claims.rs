@@ -46,8 +46,8 @@ impl<const N: usize> Claims<N> {
             (first..=last).fold(0, |wanted, piece| wanted | 1 << place::<N>(piece))
         };
         let mut claim = Claim { locks: &self.locks, held: 0 };
-        for (place, lock) in self.locks.iter().enumerate().filter(|(place, _)| wanted >> place & 1 != 0) {
-            lock.take();
+        for place in places_of(wanted) {
+            self.locks[place].take();
             claim.held |= 1 << place;
         }
         claim
@@ -67,6 +67,15 @@ fn place<const N: usize>(piece: u64) -> u32 {
     (piece.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - N.trailing_zeros())) as u32
 }
 
+/// The places of the bits that are set, in their order: mostly there is one.
+fn places_of(mut set: u64) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let place = (set != 0).then(|| set.trailing_zeros() as usize);
+        set &= set.wrapping_sub(1);
+        place
+    })
+}
+
 impl Line {
     fn take(&self) {
         while self.0.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
@@ -80,9 +89,6 @@ impl Line {
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        let held = self.held;
-        for (_, lock) in self.locks.iter().enumerate().filter(|(place, _)| held >> place & 1 != 0) {
-            lock.0.store(false, Ordering::Release);
-        }
+        places_of(self.held).for_each(|place| self.locks[place].0.store(false, Ordering::Release));
     }
 }

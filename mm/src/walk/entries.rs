@@ -1,6 +1,7 @@
 //! Reading a tree word by word, for those who trust nothing in it.
 
 use super::Table;
+use crate::entry::MARKS;
 use crate::format::bit;
 use crate::{Format, Frame, Level, Memory, PAGE_SHIFT, PagingInfo, Pte, Rights, VirtAddr};
 
@@ -115,7 +116,6 @@ fn next_present<F: Format>(table: Table<F>, mut next: usize) -> usize {
 fn end_of_run<F: Format>(table: Table<F>, index: usize, raw: u64) -> usize {
     let step = F::INFO.pages(table.level) << PAGE_SHIFT;
     let end = F::INFO.entries(table.level);
-    let marks = bit::ACCESSED | bit::DIRTY;
     let mut next = index + 1;
     let mut expected = raw.wrapping_add(step);
     loop {
@@ -127,7 +127,7 @@ fn end_of_run<F: Format>(table: Table<F>, index: usize, raw: u64) -> usize {
         // What a carry out of the topmost bit leaves is not present.
         let behind = end.min(next + GROUP);
         while next < behind {
-            if (table.peek(next) ^ expected) & !marks != 0 {
+            if (table.peek(next) ^ expected) & !MARKS != 0 {
                 return next;
             }
             next += 1;

@@ -148,8 +148,8 @@ impl<F: Format> Table<F> {
     /// must depend.
     #[inline]
     fn peek(self, index: usize) -> u64 {
-        // SAFETY: as in `raw`; whoever changes a tree holds `&mut Memory`, so no other code does, and a CPU changes
-        // nothing but A and D.
+        // SAFETY: as in `raw`; whoever changes an entry has the tree alone, or has claimed all that the entry covers,
+        // so no other code does, and a CPU changes nothing but A and D.
         unsafe { F::Entry::peek(self.slot(index)) }
     }
 
@@ -159,7 +159,7 @@ impl<F: Format> Table<F> {
 
     #[inline]
     fn store(self, index: usize, raw: u64) {
-        // SAFETY: as in `raw`; every operation that changes a tree holds `&mut Memory`, so it alone does.
+        // SAFETY: as in `raw` and `peek`: no other code changes the entry meanwhile.
         unsafe { F::Entry::store(self.slot(index), raw) }
     }
 

@@ -3,7 +3,7 @@
 use super::map::take;
 use super::{Pages, Part, Table};
 use crate::chain::Chain;
-use crate::entry::Entry;
+use crate::entry::{Entry, MARKS};
 use crate::format::bit;
 use crate::{Format, Frame, Level, Limits, MapError, Memory, PAGE_SHIFT, PageFlags, PageRange, Pte, Rights};
 use crate::{Stale, Window};
@@ -74,7 +74,7 @@ pub(super) fn split_entry<F: Format>(
 ) -> Table<F> {
     let Some(new) = spare.pop(memory) else { unreachable!("the survey counted every table") };
     let next = table.below(&memory.window, new);
-    let used = table.raw(part.index) & (bit::ACCESSED | bit::DIRTY);
+    let used = table.raw(part.index) & MARKS;
     let step = F::INFO.pages(next.level);
     for n in 0..F::INFO.entries(next.level) {
         let frame = frame.offset(n as u64 * step);
@@ -131,7 +131,7 @@ fn uniform<F: Format>(table: Table<F>) -> Option<(Frame, PageFlags, u64)> {
     let mut used = 0;
     for index in 0..F::INFO.entries(table.level) {
         let raw = table.raw(index);
-        used |= raw & (bit::ACCESSED | bit::DIRTY);
+        used |= raw & MARKS;
         if F::decode(raw, table.level) != Pte::Leaf(first.offset(index as u64 * step), flags) {
             return None;
         }

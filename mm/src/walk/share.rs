@@ -1,7 +1,7 @@
 //! One kernel half in several trees.
 
 use super::Table;
-use crate::format::bit;
+use crate::entry::MARKS;
 use crate::{Format, Frame, Level, Memory, Pte, VirtAddr};
 
 /// Has the kernel half of the tree at `to` lead where that of the tree at `from` does, but for the self-map, which shows each
@@ -23,7 +23,7 @@ pub(crate) fn share<F: Format>(memory: &mut Memory, from: Option<Frame>, to: Fra
         let index = F::INFO.index(va, level);
         let wanted = from.map_or(0, |from| topmost::<F>(memory, from, va, level).raw(index));
         let table = topmost::<F>(memory, to, va, level);
-        if (table.raw(index) ^ wanted) & !(bit::ACCESSED | bit::DIRTY) != 0 {
+        if (table.raw(index) ^ wanted) & !MARKS != 0 {
             table.store(index, wanted);
         }
     }
