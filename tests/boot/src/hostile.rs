@@ -181,6 +181,17 @@ pub fn rows() -> Vec<Row> {
             .asks("cpus", "lines: 8259s; the timer does not come through the I/O APIC")
             .asks("threads", "threads: 2, ")
             .keyboard("y z", "'yz' is no command"),
+        // Firmware that ran with five levels may leave the bit set. The stubs clear it, whatever mode is chosen then.
+        on(5, "hostile: CR4.LA57 left on", "la57-left-on", "").says("hostile: CR4.LA57 is set"),
+        on(5, "hostile: CR4.LA57 left on, NOXPA", "la57-left-on", "NOXPA")
+            .ready(Pml4, Off, true, 40)
+            .says("hostile: CR4.LA57 is set"),
+        i686("hostile: CR4.LA57 left on, i686", "max", "128M")
+            .on64()
+            .ready(Pml3, On, true, 40)
+            .hostile("la57-left-on", "")
+            .says("hostile: CR4.LA57 is set")
+            .asks("audit", " 0 findings"),
         stops(on(2, "hostile: a wrong magic number", "magic-wrong", ""), "not started by a multiboot2 loader"),
         stops(on(5, "hostile: a wrong magic number, x86_64", "magic-wrong", ""), "not started by a multiboot2 loader"),
     ]

@@ -23,6 +23,7 @@ mod prompt;
 mod qemu;
 mod row;
 mod rows;
+mod stall;
 mod walk;
 
 use std::collections::HashMap;
@@ -257,6 +258,9 @@ fn run(row: &Row, iso: &Path, folder: &Path) -> Verdict {
                 if !said.contains(answer) {
                     return Err(format!("'{command}' does not say '{answer}': {said}"));
                 }
+            }
+            if row.stalls {
+                return Ok(format!("{}, {}, {tables}", mode.name(), stall::check(&mut machine)?));
             }
             if row.bench {
                 return Ok(format!("{}, {}", mode.name(), bench::check(&mut machine, xpa != Xpa::Unsupported)?));

@@ -186,6 +186,22 @@ impl Machine {
         Ok(String::from_utf8_lossy(&answer).into())
     }
 
+    /// Stops QEMU's process for `time` and continues it: to the guest, its clocks jump while no CPU runs.
+    pub fn suspend(&mut self, time: Duration) -> Result<(), String> {
+        self.signal("STOP")?;
+        thread::sleep(time);
+        self.signal("CONT")
+    }
+
+    fn signal(&self, name: &str) -> Result<(), String> {
+        let kill = format!("kill -{name} {}", self.qemu.id());
+        match Command::new("sh").args(["-c", &kill]).status() {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(format!("'{kill}' ended with {status}")),
+            Err(error) => Err(format!("'{kill}': {error}")),
+        }
+    }
+
     /// A 4 KiB page of physical memory.
     pub fn physical_page(&mut self, address: u64) -> Result<Vec<u8>, String> {
         let file = self.folder.join("page.bin");

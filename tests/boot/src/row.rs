@@ -31,6 +31,8 @@ pub struct Row {
     pub asks: Vec<(&'static str, &'static str)>,
     /// Keys to press on the PS/2 keyboard, as QEMU's monitor calls them, and a part of the answer.
     pub keyboard: Vec<(&'static str, &'static str)>,
+    /// Whether QEMU is stopped and continued while all CPUs are busy.
+    pub stalls: bool,
     /// What the clock has to be calibrated by; nothing if it is not looked at.
     pub clock: Option<&'static str>,
     /// What is said of the machine beside its CPU and its memory.
@@ -142,6 +144,7 @@ impl Row {
             bench: false,
             asks: Vec::new(),
             keyboard: Vec::new(),
+            stalls: false,
             clock: None,
             machine: "",
             card: "",
@@ -227,6 +230,11 @@ impl Row {
 
     pub fn keyboard(mut self, keys: &'static str, answer: &'static str) -> Self {
         self.keyboard.push((keys, answer));
+        self
+    }
+
+    pub fn stalls(mut self) -> Self {
+        self.stalls = true;
         self
     }
 

@@ -91,6 +91,7 @@ fn machines() -> Vec<Row> {
         x86_64("2 CPUs, max", "max", "256M").cpus(2).asks("hammer 2", "no word is stale").ready(Pml5, On, true, 40),
         x86_64("4 CPUs, max, 16 MiB", "max", "16M").cpus(4).ready(Pml5, On, true, 40),
         x86_64("8 CPUs, max", "max", "256M").cpus(8).ready(Pml5, On, true, 40).asks("cpus", "     online   pml5"),
+        x86_64("4 CPUs, QEMU is stopped and continued", "max", "256M").cpus(4).stalls().ready(Pml5, On, true, 40),
         x86_64("2 CPUs, UEFI x64", "max", "512M")
             .cpus(2)
             .firmware(UefiX64)

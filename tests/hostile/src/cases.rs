@@ -2,10 +2,14 @@
 //!
 //! Memory from 48 MiB on is spoilt at will: nothing lies there but what the kernel puts there.
 
+use core::fmt::Write;
+
 use crate::MAGIC;
 use crate::acpi;
 use crate::block::Block;
 use crate::card;
+use crate::com1::Com1;
+use crate::control;
 use crate::given::{Area, Given, SCREEN};
 
 /// Builds the boot information; returns the magic number to hand over with it.
@@ -19,7 +23,7 @@ const RESERVED: u32 = 2;
 const BAD: u32 = 5;
 
 /// All cases.
-pub const CASES: [(&str, Build); 57] = [
+pub const CASES: [(&str, Build); 58] = [
     ("nothing-wrong", |block, given| start(block, given).sections(given.kernel, 0).done()),
     ("tag-cut", |block, given| {
         start(block, given).tag_of_size(9, 4096, &[0; 24]).without_end();
@@ -184,6 +188,12 @@ pub const CASES: [(&str, Build); 57] = [
         }
         card::show_indices(640, 480, &tag[COLORS + 2..]);
         start(block, given).tag(8, &tag).done()
+    }),
+    // The boot information is right; a control register is not as a loader leaves it.
+    ("la57-left-on", |block, given| {
+        let set = control::set_la57();
+        let _ = writeln!(Com1, "hostile: CR4.LA57 is {}", if set { "set" } else { "not there" });
+        start(block, given).sections(given.kernel, 0).done()
     }),
     ("magic-wrong", |block, given| {
         start(block, given).end();

@@ -11,6 +11,7 @@ mod block;
 mod card;
 mod cases;
 mod com1;
+mod control;
 mod elf;
 mod given;
 
