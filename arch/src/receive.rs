@@ -55,9 +55,22 @@ static REPORTED: AtomicBool = AtomicBool::new(false);
 
 static OVERRUNS: AtomicU32 = AtomicU32::new(0);
 
-/// Says that there is a chip, set up and silent.
-pub(crate) fn found() {
-    with(|receiver| receiver.present = true);
+/// Notes that there is a chip, set up and silent, and that `typed` came before.
+pub(crate) fn found(typed: &[u8]) {
+    with(|receiver| {
+        typed.iter().for_each(|byte| receiver.bytes.push(*byte));
+        receiver.present = true;
+    });
+}
+
+/// Takes what has come, if the chip does not interrupt yet. Does nothing where this CPU may hold the receiver, as in a panic.
+pub(crate) fn poll() {
+    interrupts::without(|| {
+        let Some(mut receiver) = RECEIVER.try_lock() else { return };
+        if !receiver.interrupts {
+            receiver.fetch();
+        }
+    });
 }
 
 /// Has the chip interrupt when bytes have come, from when interrupts are on.

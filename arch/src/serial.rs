@@ -1,9 +1,10 @@
 //! COM1: 115200 baud, 8 data bits, no parity, one stop bit. What comes in is [`receive`](crate::receive)'s.
 //!
-//! Nothing here waits for ever. The driver's own loops end when the chip says that it is ready, and a chip that is
-//! stuck, or a port with something else behind it, never does; so while the port is set up, what lies below the
-//! driver counts, and says "ready" itself when its patience is over. The loopback test then finds out.
+//! The crate [`serial`](::serial) decides whether there is a chip. Nothing here waits for ever: a chip that takes no bytes counts as
+//! stuck after some seconds, and is not waited for until it takes some again.
 
+pub use ::serial::Absent;
+use ::serial::{Chip, Port as Registers};
 use sched::lock::Guard;
 use sched::{Class, Lock};
 use uart_16550::backend::Backend;
@@ -16,40 +17,24 @@ use crate::receive;
 /// The first I/O port of COM1.
 pub(crate) const COM1: u16 = 0x3F8;
 
-/// The line status register, and the bits in it that the driver waits for: a byte has come, there is room for
-/// one, all are gone.
+/// The line status register.
 const LINE_STATUS: u8 = 5;
-const READY: u8 = 1 << 0 | 1 << 5 | 1 << 6;
 
-/// How often the line status is read in vain while the port is set up. A read takes about a microsecond on real
-/// hardware, sixteen bytes take 1.4 ms.
-const PATIENCE: u32 = 1 << 20;
-
-/// How often it is read in vain before a chip that worked counts as stuck. That is seconds: an emulator holds bytes
-/// back while nobody reads them at the other end, and whoever reads slowly shall not lose any.
+/// Number of reads of the line status after which a chip that worked counts as stuck. That is seconds: an emulator holds bytes
+/// back while its output is not read, and a slow reader shall not lose any.
 const LONG_PATIENCE: u32 = 1 << 24;
 
 /// COM1's eight I/O ports.
-struct Ports {
-    /// How often the line status may still be read before it is said to be ready; nothing outside of the set-up,
-    /// where no loop of the driver is used.
-    patience: Option<u32>,
-}
+struct Ports;
 
 impl Backend for Ports {
     unsafe fn read(&mut self, register_offset: u8) -> u8 {
-        // SAFETY: the ports belong to whoever holds `PORT`, and reading one can at most take a byte from its buffer.
+        // SAFETY: the ports belong to the holder of `PORT`, and reading one can at most take a byte from its buffer.
         let value = unsafe { inb(COM1 + u16::from(register_offset)) };
-        if register_offset == LINE_STATUS && self.patience.is_none() {
+        if register_offset == LINE_STATUS {
             receive::note(value);
         }
-        match &mut self.patience {
-            Some(left) if register_offset == LINE_STATUS => {
-                *left = left.saturating_sub(1);
-                if *left == 0 { value | READY } else { value }
-            }
-            _ => value,
-        }
+        value
     }
 
     unsafe fn write(&mut self, register_offset: u8, value: u8) {
@@ -60,34 +45,51 @@ impl Backend for Ports {
 
 /// COM1 after it was found.
 struct Port {
-    uart: Uart16550<Ports>,
-    /// Whether the chip was once waited for in vain. From then on it is not waited for until it takes bytes again.
+    uart: Uart16550<Registers<Ports>>,
+    /// The chip was once waited for in vain. It is not waited for again until it takes bytes.
     stuck: bool,
 }
 
 static PORT: Lock<Option<Port>> = Lock::new(Class::Com1, None);
 
-/// Sets COM1 up and tells whether there is one: it keeps what is written to its scratch register, and in loopback
-/// it receives what it sends. Until then, and if there is none, the other functions do nothing.
-pub fn init() -> bool {
+/// What was found at COM1's ports when they were set up.
+#[derive(Clone, Copy, Debug)]
+pub struct Found {
+    /// The chip.
+    pub chip: Chip,
+    /// Number of bytes that were typed before and are kept.
+    pub typed: usize,
+    /// Number of bytes that were typed before and are lost.
+    pub dropped: u32,
+}
+
+/// Sets COM1 up, if there is one, and keeps what was typed before. Until then, and if there is none, the other functions do
+/// nothing.
+///
+/// # Errors
+/// Why there is none.
+pub fn init() -> Result<Found, Absent> {
     // SAFETY: the ports are COM1's on every PC, and this is the only place that makes a driver for them.
-    let mut uart = unsafe { Uart16550::new_with_backend(Ports { patience: Some(PATIENCE) }) };
+    let mut uart = unsafe { Uart16550::new_with_backend(Registers::new(Ports)) };
     // The chip is to interrupt when it is half full: there are 700 microseconds until a byte is lost then.
     let fifo_trigger_level = Some(FifoTriggerLevel::Eight);
     let config = Config { baud_rate: BaudRate::Baud115200, fifo_trigger_level, ..Config::DEFAULT };
-    let found = uart.init(config).is_ok() && uart.test_loopback().is_ok();
-    uart.backend_mut().patience = None;
+    let (chip, typed) = ::serial::find(&mut uart, config)?;
     if let Some(mut port) = lock() {
-        *port = found.then_some(Port { uart, stuck: false });
+        *port = Some(Port { uart, stuck: !chip.room });
     }
-    if found {
-        receive::found();
-    }
-    found
+    receive::found(typed.bytes());
+    Ok(Found { chip, typed: typed.bytes().len(), dropped: typed.dropped() })
 }
 
 /// Sends `bytes`, a carriage return before every line feed. What a stuck chip does not take is dropped.
 pub fn write(bytes: &[u8]) {
+    send(bytes);
+    // Before the chip interrupts it would lose what comes beside its sixteen bytes.
+    receive::poll();
+}
+
+fn send(bytes: &[u8]) {
     let Some(mut port) = lock() else { return };
     let Some(port) = port.as_mut() else { return };
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {

@@ -58,7 +58,7 @@ static BOOT_INFO: Once<BootInfo<'static>> = Once::new();
 pub unsafe extern "C" fn boot_main(_magic: u32, info: *mut u8, info_bytes: usize) -> ! {
     clock::begin();
     preempt::prepare();
-    serial::init();
+    let com1 = serial::init();
     // SAFETY: by this function's contract nobody else has the copy.
     let bytes = unsafe { core::slice::from_raw_parts_mut(info, stub::INFO_ROOM) };
     let said = BOOT_INFO.call_once(|| BootInfo::read(bytes, info_bytes));
@@ -69,6 +69,7 @@ pub unsafe extern "C" fn boot_main(_magic: u32, info: *mut u8, info_bytes: usize
     threads::install();
     kernel::log::init(&PC);
     info!("Strata {} for {ARCH}, loaded by {}", env!("CARGO_PKG_VERSION"), said.loader());
+    log_com1(com1);
     match bring_up(said) {
         Ok(machine) => kernel::start(machine),
         Err(reason) => {
@@ -79,6 +80,17 @@ pub unsafe extern "C" fn boot_main(_magic: u32, info: *mut u8, info_bytes: usize
             }
             arch::interrupts::halt()
         }
+    }
+}
+
+/// Logs whether there is a COM1, and how that was decided.
+fn log_com1(com1: Result<serial::Found, serial::Absent>) {
+    match com1 {
+        Ok(serial::Found { chip, typed, dropped: 0 }) => debug!("COM1: {chip}; {typed} bytes typed before are kept"),
+        Ok(serial::Found { chip, typed, dropped }) => {
+            info!("COM1: {chip}; of what was typed before, {typed} bytes are kept and {dropped} lost");
+        }
+        Err(absent) => info!("COM1: not used: {absent}"),
     }
 }
 
