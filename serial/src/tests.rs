@@ -164,7 +164,9 @@ impl Backend for Simulated {
     }
 }
 
-fn look(chip: Simulated) -> (Result<(Chip, Typed), Absent>, Uart16550<Port<Simulated>>) {
+type Looked = (Result<(Chip, Typed), Absent>, Uart16550<Port<Simulated>>);
+
+fn look(chip: Simulated) -> Looked {
     // SAFETY: a simulated chip has all registers.
     let mut uart = unsafe { Uart16550::new_with_backend(Port::new(chip)) };
     let fifo_trigger_level = Some(FifoTriggerLevel::Eight);
