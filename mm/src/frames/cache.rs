@@ -352,6 +352,7 @@ impl FrameCache {
 
     /// Gives everything back to the allocator.
     pub fn drain(&mut self, frames: &mut Frames) {
+        self.last = NONE;
         for (order, shelf) in (1..).zip(&mut self.shelves) {
             self.refused += shelf.clear(order).map(|first| u64::from(frames.free(first, order).is_err())).sum::<u64>();
         }

@@ -55,7 +55,8 @@ impl One {
         };
         let (above, below) = (page / F::INFO.entries(1), page % F::INFO.entries(1));
         if self.level == 2 {
-            return (below == 0).then_some((directory, above));
+            // `in_user` has checked that the address is a multiple of the page's size.
+            return Some((directory, above));
         }
         let raw = directory.peek(above);
         let table = step(&memory.window, directory, raw)?;

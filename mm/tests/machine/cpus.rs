@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use mm::{Mmu, VirtAddr};
+use mm::{Memory, Mmu, VirtAddr};
 
 use super::rng::Rng;
 use super::tlb::{Answer, Tlb};
@@ -37,9 +37,9 @@ impl Cpus {
         self.all.len()
     }
 
-    /// From here on, flushes must find the allocator's books as they are now.
-    pub fn watch_books(&self) {
-        self.each().for_each(Tlb::watch_books);
+    /// From here on, flushes must find the allocator's books as they are now; see [`Tlb::watch_books`].
+    pub fn watch_books(&self, memory: &mut Memory) {
+        self.each().for_each(|cpu| cpu.watch_books(memory));
     }
 
     /// Addresses that are looked at between the stores of a change and between the flushes of a shootdown.

@@ -206,7 +206,7 @@ impl Booted {
 
     /// Flushes what a change left behind.
     pub fn flush(&mut self, stale: Stale) {
-        self.tlb.watch_books();
+        self.tlb.watch_books(&mut self.machine.memory);
         stale.flush(&mut self.machine.memory, &*self.tlb);
     }
 
@@ -224,7 +224,7 @@ impl Booted {
     /// Takes the tree off the CPU and gives it back; every frame must then be home.
     pub fn shut_down(self) {
         let Self { mut machine, map, tlb, .. } = self;
-        tlb.watch_books();
+        tlb.accept_books();
         mm::Mmu::flush_all(&*tlb);
         // SAFETY: the CPU is the only one and has forgotten everything.
         unsafe { map.free(&mut machine.memory) };

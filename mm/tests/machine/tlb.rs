@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use mm::{Cache, Rights};
+use mm::{Cache, Memory, Rights};
 
 use super::arena::Arena;
 use super::mmu::{Cpu, EVERYTHING, Entry, Leaf, Mode, Passed, Stop, Word};
@@ -221,7 +221,16 @@ impl Tlb {
     }
 
     /// From here on, flushes must find the allocator's books as they are now.
-    pub fn watch_books(&self) {
+    ///
+    /// A frame that comes back to a cache of `memory` can leave no trace in the books, so the caches are emptied first: then the first
+    /// frame that comes back is written down at once.
+    pub fn watch_books(&self, memory: &mut Memory) {
+        memory.drain();
+        self.accept_books();
+    }
+
+    /// Takes the books as they are now, for a flush that gives no table back or that is watched in another way.
+    pub fn accept_books(&self) {
         self.with(|caches| caches.books = (self.books)());
     }
 

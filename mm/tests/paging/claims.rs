@@ -1,20 +1,22 @@
 //! Several CPUs that change one address space at once.
 
-use std::sync::Barrier;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Barrier, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use mm::{
     AddressSpace, Changed, Epoch, Frame, KernelMap, MapError, MapRequest, Memory, Mmu, PAGE_SIZE, PageFlags, PageRange,
-    PhysAddr, Rights, Seen, VirtAddr,
+    Paging, PhysAddr, Rights, Seen, VirtAddr,
 };
 
 use crate::kernel_map::{RAM, paging, sections};
-use crate::machine::MODES;
 use crate::machine::arena::Arena;
 use crate::machine::mmu::Mode;
 use crate::machine::rng::Rng;
+use crate::machine::watched::{self, watched};
+use crate::machine::{FULL, MODES};
 use crate::memories::memories_of;
 
 const CPUS: usize = 4;
@@ -32,9 +34,14 @@ struct Machine {
 }
 
 fn machine(mode: Mode) -> Machine {
+    machine_of(mode, paging(mode))
+}
+
+/// The same with these routines.
+fn machine_of(mode: Mode, paging: Paging) -> Machine {
     let (arena, mut memories, _) = memories_of(CPUS + 1, 3000);
     let mut spare = memories.pop().expect("there are some");
-    let map = KernelMap::build(&mut spare, paging(mode), sections(mode), RAM.into_iter()).expect("there is room");
+    let map = KernelMap::build(&mut spare, paging, sections(mode), RAM.into_iter()).expect("there is room");
     let free = spare.free_frames();
     Machine { map, memories, spare, free, _arena: arena }
 }
@@ -326,6 +333,90 @@ fn whoever_maps_a_page_waits_until_what_was_there_is_flushed() {
             space.unmap(one, range, None).expect("it is there").flush(one, slow);
         });
         assert_eq!(space.translate(&machine.spare, range.start), Some(Frame(2).start()), "{mode:?}");
+        machine.end(space);
+        machine.all_home(mode);
+    }
+}
+
+/// What the second CPU does while the first one is in the middle of its change.
+type Work = fn(&AddressSpace, &mut Memory, VirtAddr);
+
+fn map_one(space: &AddressSpace, memory: &mut Memory, va: VirtAddr) {
+    let request = MapRequest { range: PageRange::new(va, 1), first: Frame(0x200), flags: WRITE };
+    space.map(memory, &request).expect("nothing is there");
+}
+
+fn protect_one(space: &AddressSpace, memory: &mut Memory, va: VirtAddr) {
+    let change = space.protect(memory, PageRange::new(va, 1), READ).expect("it is there");
+    forget(memory, change);
+}
+
+/// Two CPUs that change one space at different places.
+struct Race<'a> {
+    space: &'a AddressSpace,
+    work: Work,
+    places: [VirtAddr; 2],
+    /// For how long the first CPU stops.
+    pause: Duration,
+}
+
+/// Does the work at the first place and stops before its first store, until another CPU has done the same at the second place or
+/// the pause is over. Returns whether the other one has done it.
+fn second_overtakes(race: &Race<'_>, [one, other]: [&mut Memory; 2]) -> bool {
+    let Race { space, work, places: [first, second], pause } = *race;
+    let (begin, begun) = mpsc::channel();
+    let (finish, finished) = mpsc::channel();
+    let (verdict, overtaken) = mpsc::channel();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            begun.recv().expect("the first CPU comes to a store");
+            work(space, other, second);
+            // Nobody listens any more where this one had to wait.
+            let _ = finish.send(());
+        });
+        let stopped = Cell::new(false);
+        let onlooker = move || {
+            if !stopped.replace(true) {
+                begin.send(()).expect("the second CPU waits for it");
+                verdict.send(finished.recv_timeout(pause).is_ok()).expect("somebody asks");
+            }
+        };
+        watched(onlooker, || work(space, one, first));
+    });
+    overtaken.recv().expect("the first CPU came to a store")
+}
+
+#[test]
+fn an_entry_above_level_2_is_written_by_one_cpu_at_a_time() {
+    const GIB: u64 = 1 << 30;
+    for mode in [Mode::Pml4, Mode::Pml5] {
+        let mut machine = machine_of(mode, Paging::new(watched::routines(mode), &FULL));
+        let space = machine.space();
+        let mut cpu = machine.memories.iter_mut();
+        let [one, other] = [cpu.next(), cpu.next()].map(|memory| memory.expect("there are four"));
+        // Pages of 1 GiB, to be split by whoever comes first.
+        let large = PageRange::new(VirtAddr(3 << 39), 2 << 18);
+        space.map(one, &MapRequest { range: large, first: Frame(0x4_0000), flags: WRITE }).expect("nothing is there");
+        // Far enough apart to lie in different pieces, and under one entry that is absent or a large page.
+        let cases: [(Work, u64, u64); 4] = [
+            (map_one, 5 << 30, 2 << 20),
+            (map_one, 5 << 39, 3 * GIB),
+            (protect_one, large.start.0, 4 << 20),
+            (protect_one, large.start.0 + GIB, 6 << 20),
+        ];
+        for (work, at, apart) in cases {
+            let places = [VirtAddr(at), VirtAddr(at + apart)];
+            // The whole pause passes, as the second CPU has to wait. It would need a thousandth of it.
+            let race = Race { space: &space, work, places, pause: Duration::from_millis(200) };
+            let overtaken = second_overtakes(&race, [&mut *one, &mut *other]);
+            assert!(!overtaken, "{mode:?}: both write the entry above {at:#x}");
+            let frames = places.map(|va| space.translate(one, va).map(PhysAddr::frame));
+            assert!(frames.iter().all(Option::is_some), "{mode:?}, {at:#x}: a page is lost: {frames:?}");
+        }
+        // Where tables lead to both, neither waits; the pause ends as soon as that is seen.
+        let places = [5 << 30, (5 << 30) + (2 << 20)].map(|at| VirtAddr(at + PAGE_SIZE));
+        let race = Race { space: &space, work: map_one, places, pause: Duration::from_secs(60) };
+        assert!(second_overtakes(&race, [one, other]), "{mode:?}: two tables, one claim");
         machine.end(space);
         machine.all_home(mode);
     }

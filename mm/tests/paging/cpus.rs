@@ -88,7 +88,7 @@ fn a_flush_that_reaches_one_cpu_leaves_the_others_as_they_were() {
             let page = PageRange::new(VirtAddr(0x1000), 1);
             let stale = booted.map.unmap(&mut booted.machine.memory, page, None).expect("mapped");
             cpus.each().for_each(|cpu| assert!(cpu.answers(0x1000).iter().any(Option::is_some), "{mode:?}: kept"));
-            cpus.watch_books();
+            cpus.watch_books(&mut booted.machine.memory);
             stale.flush(&mut booted.machine.memory, &cpus);
             for (n, cpu) in cpus.each().enumerate() {
                 let still = cpu.answers(0x1000).iter().any(Option::is_some);

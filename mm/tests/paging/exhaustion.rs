@@ -67,7 +67,7 @@ fn run_with(mode: Mode, frames: usize) -> Option<usize> {
         let free = booted.machine.free_frames();
         match carry_out(&mut booted, what) {
             Ok(Some(stale)) => booted.flush(stale),
-            Ok(None) => booted.tlb.watch_books(),
+            Ok(None) => booted.tlb.accept_books(),
             Err(error) => {
                 let missing = error == MapError::NotMapped && left_out > 0;
                 assert!(error == MapError::NoMemory || missing, "{mode:?}, {frames} frames, {what:?}: {error}");

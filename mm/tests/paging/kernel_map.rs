@@ -206,11 +206,11 @@ fn the_user_half_is_offered_and_nothing_else() {
             assert!(tlb.answers(start).iter().all(Option::is_some), "{mode:?}, {start:#x}");
             let memory = &mut kernel.machine.memory;
             let stale = kernel.map.unmap_user(memory, range, None).expect("mapped");
-            tlb.watch_books();
+            tlb.watch_books(memory);
             stale.flush(memory, &tlb);
             assert!(tlb.answers(start).iter().all(Option::is_none), "{mode:?}, {start:#x}");
             let stale = kernel.map.trim_user(memory).expect("the user region is a good range");
-            tlb.watch_books();
+            tlb.watch_books(memory);
             stale.flush(memory, &tlb);
         }
         assert_eq!(kernel.machine.free_frames(), free, "{mode:?}: tables kept");
@@ -375,7 +375,7 @@ fn a_twin_has_the_same_devices_at_the_same_place() {
         assert!(more.is_ok_and(|va| va > text), "{extended:?}");
         let tlb = machine.tlb(cpu, twin.tables().root());
         kernel.map.free(&mut machine.memory, &tlb);
-        tlb.watch_books();
+        tlb.watch_books(&mut machine.memory);
         twin.free(&mut machine.memory, &tlb);
         machine.assert_all_home();
     }

@@ -1,14 +1,15 @@
 //! Several memories over the same frames, as several CPUs have them.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use mm::{
-    Frame, FrameRun, Frames, MapRequest, Memory, PageFlags, PageMap, PageRange, Peers, Rights, ShareError, VirtAddr,
-    Window,
+    Frame, FrameRun, Frames, MapRequest, Memory, Mmu, PageFlags, PageMap, PageRange, Peers, Rights, ShareError,
+    VirtAddr, Window,
 };
 
 use crate::machine::arena::Arena;
-use crate::machine::{FULL, MODES, routines};
+use crate::machine::tlb::Tlb;
+use crate::machine::{FULL, MODES, cpu, routines};
 
 const FLAGS: PageFlags = PageFlags::new(Rights::WRITE.union(Rights::USER));
 const HERE: VirtAddr = VirtAddr(0x40_3000);
@@ -185,5 +186,94 @@ fn trees_that_change_at_once_are_apart() {
         });
         let memory = of(all, 0);
         assert_eq!((memory.free_frames(), memory.share_tables()), (total, 0), "{mode:?}");
+    }
+}
+
+/// Another CPU, which takes all the memory there is while it is asked to flush, writes to it, and walks the tables once more
+/// before it does flush.
+struct Greedy<'a> {
+    memory: Mutex<&'a mut Memory>,
+    arena: &'a Arena,
+    tlb: Tlb,
+    /// Pages that were mapped where their tables are to be given back, in steps of so many bytes.
+    pages: (PageRange, u64),
+    frames_taken: Mutex<u64>,
+}
+
+impl Greedy<'_> {
+    fn use_everything(&self) {
+        let mut memory = self.memory.lock().expect("one thread");
+        let mut taken = Vec::new();
+        while let Ok(frame) = memory.take(0, Frames::ANYWHERE) {
+            // 0xFF reads as an entry with every reserved bit, at which the walk below would fail.
+            self.arena.poison(frame.run().first.0);
+            taken.push(frame);
+        }
+        let (range, step) = self.pages;
+        for at in (range.start.0..=range.last_byte().0).step_by(step as usize) {
+            for answer in self.tlb.answers(at) {
+                assert!(answer.is_none_or(|(frame, ..)| frame == 7), "{at:#x}: {answer:x?}");
+            }
+        }
+        *self.frames_taken.lock().expect("one thread") += taken.len() as u64;
+        taken.into_iter().for_each(|frame| memory.put(frame));
+    }
+}
+
+impl Mmu for Greedy<'_> {
+    fn flush_page(&self, va: VirtAddr) {
+        self.use_everything();
+        self.tlb.flush_page(va);
+    }
+
+    fn flush_local(&self) {
+        self.use_everything();
+        Mmu::flush_local(&self.tlb);
+    }
+
+    fn flush_all(&self) {
+        self.use_everything();
+        Mmu::flush_all(&self.tlb);
+    }
+}
+
+/// So many tables at once that no cache holds them: given back before the flush, most would be free for every CPU.
+#[test]
+fn nobody_gets_a_table_that_a_cpu_may_still_walk() {
+    for mode in MODES {
+        let (arena, mut all, total) = memories_of(2, 3000);
+        let arena = Arc::new(arena);
+        let [one, other] = &mut all[..] else { unreachable!("two were made") };
+        let mut map = PageMap::new(one, mm::Paging::new(routines(mode), &FULL)).expect("there is room");
+        map.set_live(true);
+        let tlb = Tlb::new(cpu(mode, &FULL), arena.clone(), map.root().0, Box::new(|| 0));
+        let table = mode.entries(1) << 12;
+        // The user half of pml2 has 768 tables.
+        let range = PageRange::new(VirtAddr(0x40_0000), 700 * (table >> 12));
+        for n in 0..700 {
+            let va = VirtAddr(range.start.0 + n * table);
+            map.map(one, &request(va, 7)).expect("free");
+            assert_eq!(tlb.answers(va.0).len(), 1, "{mode:?}");
+        }
+        let stale = map.clear(one, range, None).expect("in order");
+        assert!(stale.tables_held() >= 700, "{mode:?}");
+        let free = one.free_frames();
+        let greedy = Greedy {
+            memory: Mutex::new(&mut *other),
+            arena: &arena,
+            tlb,
+            pages: (range, table),
+            frames_taken: Mutex::new(0),
+        };
+        one.drain();
+        stale.flush(one, &greedy);
+        assert_eq!(*greedy.frames_taken.lock().expect("one thread"), free, "{mode:?}: frames were free too early");
+        drop(greedy);
+        other.drain();
+        assert!(one.free_frames() >= free + 700, "{mode:?}: tables are lost");
+        // SAFETY: the CPU has flushed everything.
+        unsafe { map.free(one) };
+        all.iter_mut().for_each(Memory::drain);
+        assert_eq!(all[0].free_frames(), total, "{mode:?}");
     }
 }

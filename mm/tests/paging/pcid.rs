@@ -65,7 +65,7 @@ impl Spaces {
             Space { map: map.expect("256 frames are enough"), pcid, model: Model::default(), held: Vec::new() }
         };
         let all = vec![space(1), space(2), space(3)];
-        booted.tlb.watch_books();
+        booted.tlb.accept_books();
         booted.tlb.set_pcide(true);
         let spaces = Self { booted, all, current: 0 };
         spaces.load(false);
@@ -85,7 +85,7 @@ impl Spaces {
             // SAFETY: the load of CR3 without bit 63 has dropped all of this PCID, and nothing in the user half is global.
             unsafe { stale.forget(&mut self.booted.machine.memory) };
         }
-        self.booted.tlb.watch_books();
+        self.booted.tlb.accept_books();
     }
 
     fn map(&mut self, n: usize, page: u64, pages: u64, frame: u64) {
@@ -99,7 +99,7 @@ impl Spaces {
             let flags = PageFlags::new(Rights::WRITE | Rights::USER);
             space.model.insert(page, Run { pages, frame, flags });
         }
-        self.booted.tlb.watch_books();
+        self.booted.tlb.accept_books();
     }
 
     /// Unmaps whatever is there, and flushes as `how` says.
@@ -109,14 +109,14 @@ impl Spaces {
         let memory = &mut self.booted.machine.memory;
         let Ok(stale) = space.map.clear(memory, range, None) else { return };
         space.model.remove(page, pages);
-        self.booted.tlb.watch_books();
+        self.booted.tlb.watch_books(memory);
         match how {
             _ if n == self.current => stale.flush(memory, &*self.booted.tlb),
             How::Invpcid => stale.flush(memory, &OtherPcid(&self.booted.tlb, space.pcid)),
             How::Hold => space.held.push(stale),
             How::UnderTheWrongPcid => stale.flush(memory, &*self.booted.tlb),
         }
-        self.booted.tlb.watch_books();
+        self.booted.tlb.accept_books();
     }
 
     fn check(&self) {
@@ -219,7 +219,7 @@ fn each_flush_drops_what_the_manual_says() {
             booted.map(user, 1, 9, USER).expect("there is room");
             booted.map(kernel, 1, 10, PageFlags::DATA).expect("there is room");
             let (tlb, root) = (booted.tlb.clone(), booted.map.root().0);
-            tlb.watch_books();
+            tlb.accept_books();
             tlb.set_pcide(true);
             for pcid in [1, 2] {
                 tlb.load_cr3(root, pcid, true);

@@ -45,7 +45,7 @@ fn the_kernel_half_is_the_kernels_whatever_comes_and_goes() {
         let first = stacks[0].pages().start;
         assert!(tlb.answers(first.0).iter().any(Option::is_some), "{mode:?}: a CPU in the space reaches a stack");
         for stack in stacks {
-            tlb.watch_books();
+            tlb.watch_books(&mut kernel.machine.memory);
             kernel.map.unmap_stack(&mut kernel.machine.memory, &tlb, stack);
         }
         assert!(tlb.answers(first.0).iter().all(Option::is_none), "{mode:?}: a stale translation");

@@ -48,7 +48,7 @@ fn stacks_have_guards_and_their_frames_come_home() {
         let left = stacks.remove(1);
         let at = left.top();
         assert!(tlb.answers(at.0 - 8).iter().any(Option::is_some));
-        tlb.watch_books();
+        tlb.watch_books(&mut kernel.machine.memory);
         kernel.map.unmap_stack(&mut kernel.machine.memory, &tlb, left);
         assert!(tlb.answers(at.0 - 8).iter().all(Option::is_none), "{mode:?}: a stale translation");
         assert!(!kernel.map.is_stack_guard(&kernel.machine.memory, VirtAddr(at.0 - 1)), "no stack, no guard");
@@ -57,7 +57,7 @@ fn stacks_have_guards_and_their_frames_come_home() {
         check(&kernel, &again);
         stacks.push(again);
         for stack in stacks {
-            tlb.watch_books();
+            tlb.watch_books(&mut kernel.machine.memory);
             kernel.map.unmap_stack(&mut kernel.machine.memory, &tlb, stack);
         }
         // What the tables took is not more than two levels of them.
@@ -86,7 +86,7 @@ fn as_many_stacks_as_there_is_room_and_memory_for() {
         }
         let tlb = kernel.machine.tlb(kernel.cpu, kernel.map.tables().root());
         for stack in stacks {
-            tlb.watch_books();
+            tlb.watch_books(&mut kernel.machine.memory);
             kernel.map.unmap_stack(&mut kernel.machine.memory, &tlb, stack);
         }
         drop(tlb);
@@ -117,7 +117,7 @@ fn a_twin_has_the_same_stacks_at_the_same_place() {
         kernel.map.free(&mut twin.machine.memory, &tlb);
         let [one, two] = stacks;
         for stack in [one, two, more] {
-            tlb.watch_books();
+            tlb.watch_books(&mut twin.machine.memory);
             twin.map.unmap_stack(&mut twin.machine.memory, &tlb, stack);
         }
         drop(tlb);

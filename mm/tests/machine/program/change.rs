@@ -33,7 +33,6 @@ impl Program {
         let before = self.bytes_of_tables();
         let request = MapRequest { range: PageRange::new(VirtAddr(start), pages), first: Frame(frame), flags };
         let result = self.among_others(|booted| booted.map.map(&mut booted.machine.memory, &request));
-        self.cpus.watch_books();
         if self.compare(expected, result, (start, pages), &before, &request) {
             let flags = effective(&self.booted.cpu, start, flags);
             let before_model = self.model.clone();
@@ -64,7 +63,6 @@ impl Program {
             Change::Merge => map.merge(&mut machine.memory, range),
             Change::Trim => map.trim(&mut machine.memory, range),
         });
-        self.cpus.watch_books();
         let (result, stale) = match result {
             Ok(stale) => (Ok(()), Some(stale)),
             Err(error) => (Err(error), None),

@@ -270,8 +270,8 @@ impl Program {
         }
         let held = self.held.swap_remove(choice % self.held.len());
         self.log.0.push((8, held.pages.0 << 12, held.pages.1));
+        self.cpus.watch_books(&mut self.booted.machine.memory);
         held.stale.flush(&mut self.booted.machine.memory, &*self.cpus);
-        self.cpus.watch_books();
         for frame in held.tables {
             self.booted.machine.arena.poison(frame);
         }
@@ -296,6 +296,7 @@ impl Program {
             self.flush_one(0);
             self.check_caches();
         }
+        self.cpus.watch_books(&mut self.booted.machine.memory);
         Mmu::flush_all(&*self.cpus);
         self.booted.shut_down();
         self.tally

@@ -53,7 +53,7 @@ impl Cpus {
         let tlb = &self.tlbs[cpu];
         self.residence.enter(cpu, number, |warm| {
             let root = self.roots.borrow()[number].expect("there is such a space");
-            tlb.watch_books();
+            tlb.accept_books();
             let pcid = if self.residence.keeps(cpu) { number as Pcid } else { 0 };
             tlb.load_cr3(root.0, pcid, warm);
         });
@@ -112,7 +112,7 @@ impl Mmu for Cpus {
     fn flush(&self, flush: &Flush) {
         for (cpu, tlb) in self.tlbs.iter().enumerate() {
             self.move_about();
-            tlb.watch_books();
+            tlb.accept_books();
             Self::forget_named(tlb, flush);
             if self.mistake != Mistake::KernelHalf {
                 self.residence.keep_loaded_only(cpu);
@@ -148,7 +148,7 @@ impl Mmu for In<'_> {
         let concerned = cpus.concerned(number);
         for cpu in concerned {
             cpus.move_about();
-            cpus.tlbs[cpu].watch_books();
+            cpus.tlbs[cpu].accept_books();
             cpus.answer(cpu, change, flush);
         }
     }

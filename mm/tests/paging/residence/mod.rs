@@ -120,7 +120,7 @@ impl World {
         while !asked.is_empty() {
             self.cpus.move_about();
             let (cpu, change, flush) = asked.swap_remove(self.cpus.below(asked.len() as u64));
-            self.cpus.tlbs[cpu].watch_books();
+            self.cpus.tlbs[cpu].accept_books();
             self.cpus.answer(cpu, change, &flush);
         }
     }
