@@ -79,6 +79,11 @@ soak:
 test-bochs: iso
     tools/test-bochs
 
+# Try ./setup on bare Debian machines, which it downloads and keeps in build/roots; words pick cases
+[positional-arguments]
+test-setup *CASES:
+    tools/test-setup "$@"
+
 # Fuzz one target, or all, so many seconds each; what a finding is made of goes to build/fuzz/findings
 fuzz TARGET="all" SECONDS="600":
     tools/fuzz {{TARGET}} {{SECONDS}}
@@ -118,4 +123,5 @@ debug-x86_64: iso
 # Remove everything that was built
 clean:
     tools/cargo clean
+    env -u STRATA_ROOTS tools/debian-root clear
     rm -rf build
