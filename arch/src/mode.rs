@@ -10,11 +10,13 @@
 //! is spent on one page of the kernel's image, [`trampoline`], which both trees map at its physical address; no other
 //! memory is used, least of all below 1 MiB. `i686/mode.s` and `x86_64/mode.s` tell the rest.
 
+use core::arch::asm;
+
 use mm::{Frame, PhysAddr};
 use x86::controlregs::Cr4;
 
 use crate::machine::mode::{ROOT, XPA, with_bases_kept};
-use crate::{KERNEL_OFFSET, descriptors, interrupts, nmi, percpu, registers, tlb};
+use crate::{KERNEL_OFFSET, descriptors, interrupts, nmi, percpu, registers, tlb, trap};
 
 /// CR4 bits that are off while paging is: PCIDE must be, and with PGE off no global translation survives.
 const OFF_MEANWHILE: u64 = (Cr4::CR4_ENABLE_PCID.bits() | Cr4::CR4_ENABLE_GLOBAL_PAGES.bits()) as u64;
@@ -22,9 +24,17 @@ const OFF_MEANWHILE: u64 = (Cr4::CR4_ENABLE_PCID.bits() | Cr4::CR4_ENABLE_GLOBAL
 /// The root goes through a 32-bit register.
 const ROOT_END: u64 = 1 << 32;
 
+/// The bit of `mode_missed` for a machine check; the other is for an NMI.
+const MISSED_MACHINE_CHECK: u8 = 1 << 1;
+
+// The stacks' numbers in `x86_64/mode.s`, which count from 1.
+const _: () = assert!(trap::OWN_STACK[0] == 2 && trap::OWN_STACK[2] == 18);
+
 unsafe extern "C" {
     /// The page on which paging is off.
     static mode_page: u8;
+    /// What came on that page and was only noted.
+    static mut mode_missed: u8;
     fn mode_switch(root: u32, cr4: u32) -> u32;
     fn mode_switch_checked(root: u32, cr4: u32) -> u32;
 }
@@ -68,8 +78,8 @@ pub fn trampoline() -> Frame {
 /// Runs on the tables below `root` from here on, in the extended mode if `xpa`, else in the base mode. Where that
 /// mode is live already it is a load of CR3 and a flush of everything.
 ///
-/// Interrupts are off meanwhile, and the chipset holds NMIs back. An NMI from elsewhere (another CPU, a counter in
-/// this one) or a machine check resets the machine if it hits the dozen instructions for which there is no IDT.
+/// Interrupts are off meanwhile, and the chipset holds NMIs back. An NMI from elsewhere (another CPU, a counter in this one) or a
+/// machine check on the page where paging is off is noted there, and raised by [`raise_missed`].
 ///
 /// # Panics
 /// Where the mode changes, if `root` is not below 4 GiB: the CPU would run on half of the address.
@@ -97,6 +107,19 @@ pub unsafe fn enter(root: Frame, xpa: bool) {
 pub unsafe fn enter_checked(root: Frame, xpa: bool) -> bool {
     // SAFETY: the caller's promise.
     unsafe { change(root, xpa, mode_switch_checked) == 0 }
+}
+
+/// Raises the NMI or the machine check that came while the mode changed. Call it after [`enter`], once what the report of it
+/// reads is where the new mode has it.
+pub fn raise_missed() {
+    // SAFETY: the two handlers are all that write it, and the mode does not change on this CPU now.
+    match unsafe { (&raw const mode_missed).read_volatile() } {
+        0 => {}
+        // SAFETY: what the CPU would have done by itself. Neither handler returns.
+        missed if missed & MISSED_MACHINE_CHECK != 0 => unsafe { asm!("int 18") },
+        // SAFETY: likewise.
+        _ => unsafe { asm!("int 2") },
+    }
 }
 
 /// Returns how many registers were lost.

@@ -315,5 +315,6 @@ pub unsafe fn enter(to: &KernelMap, memory: &mut Memory) -> bool {
     // SAFETY: `to` is live from here on, frames come from the allocator, which was given RAM only, and the
     // allocator's metadata lies in RAM.
     unsafe { memory.move_window(to.aperture()) };
+    mode::raise_missed();
     kept
 }

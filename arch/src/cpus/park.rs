@@ -76,6 +76,7 @@ pub(super) fn stand(cpu: &Cpu) {
         let _one = CHANGE.lock();
         // SAFETY: by the contract of `while_others_stand`, which waits until this CPU is online again.
         unsafe { mode::enter(root, XPA.load(Ordering::SeqCst)) };
+        mode::raise_missed();
     }
     cpu.set(State::Online);
 }

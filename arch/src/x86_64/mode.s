@@ -6,6 +6,10 @@
 #
 # Nothing of the upper halves of the registers survives the 32-bit code, so whatever a function has to preserve is on
 # the stack, and the stack's address in a variable: both are in the image, which lies at the same address in both maps.
+#
+# NMIs and machine checks cannot be shut out, so the page has an IDT of its own. One table serves both kinds of mode: vector n's
+# gate is at 8 * n outside long mode and at 16 * n in it, and for 2 and 18 the four places do not overlap. The handlers only note
+# in `mode_missed` what came; the kernel raises it again once its own tables are back.
 
     .set KERNEL_OFFSET, 0xFFFFFFFF80000000
     .set CODE_64, 0x08
@@ -15,13 +19,30 @@
     .set IA32_EFER, 0xC0000080
     .set EFER_LME, 1 << 8
 
+    .set NMI, 2
+    .set MACHINE_CHECK, 18
+    # Their stacks' numbers in the interrupt stack table, which the CPU uses in long mode.
+    .set NMI_STACK, 1
+    .set MACHINE_CHECK_STACK, 3
+    .set MISSED_NMI, 1 << 0
+    .set MISSED_MACHINE_CHECK, 1 << 1
+
     .local mode_stack
     .comm mode_stack, 8, 8
+
+    # What came meanwhile.
+    .global mode_missed
+    .comm mode_missed, 1, 1
+
+    # The stack outside long mode: three words for each handler, as a machine check may interrupt the other.
+    .set LEGACY_STACK, 64
+    .local mode_legacy_stack
+    .comm mode_legacy_stack, LEGACY_STACK, 16
 
 # fn mode_switch(root: u32, cr4: u32) -> u32
 #
 # Enters long mode anew with the root `root` and `cr4` in CR4. Returns 0. When it does, CS is a segment of the GDT
-# below, and there is no IDT.
+# below, and the IDT has no gates but the two below.
     .text
     .global mode_switch
 mode_switch:
@@ -51,9 +72,7 @@ mode_switched:
     .balign 4096
     .global mode_page
 mode_page:
-    # An interrupt that cannot be shut out would be delivered through a table of the wrong kind from here on. With
-    # none the CPU resets the machine instead of running astray.
-    lidt mode_no_idt(%rip)
+    lidt mode_idt_pointer(%rip)
     lgdt mode_gdt_pointer(%rip)
     ljmpl *mode_compatibility(%rip)
 
@@ -63,6 +82,8 @@ mode_page:
     mov %eax, %ss
     mov %eax, %ds
     mov %eax, %es
+    # Not used before paging is off: until then gates name stacks of their own.
+    mov $(mode_legacy_stack + LEGACY_STACK - KERNEL_OFFSET), %esp
     mov %cr0, %eax
     and $~CR0_PG, %eax
     mov %eax, %cr0
@@ -86,11 +107,38 @@ mode_page:
     mov $mode_switched, %rax
     jmp *%rax
 
+# They run at the page's physical address, and reach the variable where the segments or the tables have it.
+mode_nmi_long:
+    orb $MISSED_NMI, mode_missed
+    iretq
+mode_machine_check_long:
+    orb $MISSED_MACHINE_CHECK, mode_missed
+    iretq
+
+    .code32
+mode_nmi_legacy:
+    orb $MISSED_NMI, mode_missed - KERNEL_OFFSET
+    iretl
+mode_machine_check_legacy:
+    orb $MISSED_MACHINE_CHECK, mode_missed - KERNEL_OFFSET
+    iretl
+    .code64
+
+    # Interrupt gates (SDM vol. 3A, 6.11 and 6.14.1). The linker knows where the page is, and that it lies below 4 GiB.
+    .macro gate vector, handler, selector, bytes, stack=0
+    .org mode_idt + \vector * \bytes
+    .word __trampoline_low + (\handler - mode_page)
+    .word \selector
+    .byte \stack, 0x8E
+    .word __trampoline_high
+    .endm
+
     # Data among code: said to be so, for those who disassemble the page.
     .balign 8
     .type mode_gdt, @object
     .type mode_gdt_pointer, @object
-    .type mode_no_idt, @object
+    .type mode_idt_pointer, @object
+    .type mode_idt, @object
     .type mode_compatibility, @object
 mode_gdt:
     # Flat, accessed bits set: the page is not writable. The first two are where the kernel's own are.
@@ -101,12 +149,22 @@ mode_gdt:
 mode_gdt_pointer:
     .word . - mode_gdt - 1
     .quad mode_gdt - KERNEL_OFFSET
-mode_no_idt:
-    .word 0
-    .quad 0
+mode_idt_pointer:
+    .word mode_idt_end - mode_idt - 1
+    .quad mode_idt - KERNEL_OFFSET
 mode_compatibility:
     .long 1b - KERNEL_OFFSET
     .word CODE_32
+    .balign 16
+mode_idt:
+    # In ascending order of place. What is between them is not present.
+    gate NMI, mode_nmi_legacy, CODE_32, 8
+    gate NMI, mode_nmi_long, CODE_64, 16, NMI_STACK
+    gate MACHINE_CHECK, mode_machine_check_legacy, CODE_32, 8
+    gate MACHINE_CHECK, mode_machine_check_long, CODE_64, 16, MACHINE_CHECK_STACK
+    # The upper half of the last one's address.
+    .quad 0
+mode_idt_end:
     # All of the page belongs to this, so that nothing else is mapped with it.
     .org mode_page + 4096, 0xCC
 

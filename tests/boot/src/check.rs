@@ -165,7 +165,7 @@ pub fn silent(machine: &mut Machine, mode: Mode) -> Result<String, String> {
 }
 
 /// A register in what QEMU's monitor says of them.
-fn register(text: &str, name: &str) -> Result<u64, String> {
+pub fn register(text: &str, name: &str) -> Result<u64, String> {
     let at = text.find(&format!("{name}=")).ok_or(format!("QEMU does not show {name}"))?;
     let digits: String = text[at + name.len() + 1..].chars().take_while(char::is_ascii_hexdigit).collect();
     u64::from_str_radix(&digits, 16).map_err(|error| format!("{name}: {error}"))

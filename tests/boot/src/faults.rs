@@ -110,6 +110,11 @@ fn fail(mut machine: Machine, kind: &str, kernel: Kernel, mode: Mode) -> Result<
         MACHINE_CHECK => machine.send_monitor("mce 0 1 0xb200000000000000 5 0 0"),
         kind => machine.type_keys(&format!("fault {kind}\r")),
     }?;
+    ended(&mut machine, from, kind, kernel, mode)
+}
+
+/// Waits for the report of a failure behind `from`, and for QEMU's end.
+fn ended(machine: &mut Machine, from: usize, kind: &str, kernel: Kernel, mode: Mode) -> Result<(), String> {
     let text = machine.rest(from, PATIENCE)?;
     let status = machine.exit_status(PATIENCE)?;
     report(&text, kernel, mode, &expected(kind, kernel, mode)?).map_err(|error| format!("{error}: {text}"))?;
@@ -167,8 +172,13 @@ fn wrong_kind(machine: &mut Machine) -> Result<(), String> {
     }
 }
 
+/// Waits for the report of an NMI behind `from`, and for QEMU's end.
+pub fn nmi(machine: &mut Machine, from: usize, kernel: Kernel, mode: Mode) -> Result<(), String> {
+    ended(machine, from, NMI, kernel, mode)
+}
+
 /// Boots as far as the prompt.
-fn start(row: &Row, iso: &Path, folder: &Path, mode: Mode) -> Result<Machine, String> {
+pub fn start(row: &Row, iso: &Path, folder: &Path, mode: Mode) -> Result<Machine, String> {
     let machine = Machine::start(row, iso, folder)?;
     let text = machine.wait_for("\nstrata> ", 0, BOOT)?;
     let ready = text.lines().find(|line| line.starts_with("ready: ")).ok_or("no ready line")?;

@@ -11,11 +11,13 @@ mod bench;
 mod check;
 mod clock;
 mod faults;
+mod gdb;
 mod glass;
 mod hammer;
 mod hostile;
 mod inject;
 mod keyboard;
+mod lift;
 mod maps;
 mod picture;
 mod pictures;
@@ -222,6 +224,11 @@ fn run(row: &Row, iso: &Path, folder: &Path) -> Verdict {
             drop(machine);
             faults::check(row, iso, folder, &has, kinds)
         }
+        Expect::NmiInLift(mode) => {
+            drop(machine);
+            let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+            lift::check(row, iso, folder, &root, mode)
+        }
         Expect::PanicScreen { mode, kind } => {
             drop(machine);
             faults::screen(row, iso, folder, mode, kind)
@@ -327,7 +334,9 @@ fn table(rows: &[Row], results: &[Verdict]) -> String {
             (Err(_), _) => "FAILED".to_string(),
             (Ok(_), Expect::Ready { mode, xpa, .. }) => format!("{}, XPA {}", mode.name(), xpa.name()),
             (Ok(what), Expect::Faults { has, .. }) => format!("{}, {what}", has.mode.name()),
-            (Ok(what), Expect::PanicScreen { mode, .. }) => format!("{}, {what}", mode.name()),
+            (Ok(what), Expect::PanicScreen { mode, .. } | Expect::NmiInLift(mode)) => {
+                format!("{}, {what}", mode.name())
+            }
             (Ok(_), Expect::Silent(mode)) => format!("{}, neither seen nor heard", mode.name()),
             (Ok(_), Expect::SelfTest) => "self-tests pass".to_string(),
             (Ok(_), Expect::Refuses(why) | Expect::RefusesByBlock(why, _)) => format!("says \"{why}\""),

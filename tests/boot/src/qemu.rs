@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::gdb::{self, Gdb};
 use crate::picture::Picture;
 use crate::row::{Expect, Firmware, Medium, Row};
 
@@ -63,6 +64,9 @@ impl Machine {
         command.arg("-monitor").arg(format!("unix:{MONITOR},server=on,wait=off"));
         if row.bench {
             command.args(["-icount", "shift=0"]);
+        }
+        if let Expect::NmiInLift(_) = row.expect {
+            command.arg("-gdb").arg(format!("unix:{},server=on,wait=off", gdb::SOCKET));
         }
         if !row.machine.is_empty() {
             command.args(["-machine", row.machine]);
@@ -173,8 +177,7 @@ impl Machine {
         };
         if self.monitor.is_none() {
             let folder = fs::File::open(&self.folder).map_err(wrong)?;
-            let path = format!("/proc/self/fd/{}/{MONITOR}", folder.as_raw_fd());
-            let mut socket = UnixStream::connect(path).map_err(wrong)?;
+            let mut socket = UnixStream::connect(near(&folder, MONITOR)).map_err(wrong)?;
             socket.set_read_timeout(Some(Duration::from_secs(30))).map_err(wrong)?;
             read(&mut socket, &mut answer)?;
             self.monitor = Some(socket);
@@ -184,6 +187,12 @@ impl Machine {
         socket.write_all(format!("{command}\n").as_bytes()).map_err(wrong)?;
         read(socket, &mut answer)?;
         Ok(String::from_utf8_lossy(&answer).into())
+    }
+
+    /// QEMU's stub for gdb, which stops the machine.
+    pub fn gdb(&self) -> Result<Gdb, String> {
+        let folder = fs::File::open(&self.folder).map_err(|error| format!("{}: {error}", self.folder.display()))?;
+        Gdb::connect(&near(&folder, gdb::SOCKET))
     }
 
     /// Stops QEMU's process for `time` and continues it: to the guest, its clocks jump while no CPU runs.
@@ -243,9 +252,15 @@ impl Drop for Machine {
         let _ = self.qemu.kill();
         let _ = self.qemu.wait();
         let _ = fs::remove_file(self.folder.join(MONITOR));
+        let _ = fs::remove_file(self.folder.join(gdb::SOCKET));
         let _ = fs::remove_file(self.folder.join("page.bin"));
         let _ = fs::remove_file(self.folder.join("vars.fd"));
     }
+}
+
+/// The socket `name` in `folder`, by a path that is short however deep the folder lies.
+fn near(folder: &fs::File, name: &str) -> PathBuf {
+    format!("/proc/self/fd/{}/{name}", folder.as_raw_fd()).into()
 }
 
 /// Puts `iso` on the medium that the machine is to boot from. Rows share the file, so what a disk is written is forgotten.

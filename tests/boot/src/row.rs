@@ -103,6 +103,8 @@ pub enum Expect {
     Ready { mode: Mode, xpa: Xpa, nx: bool, pa_bits: u32 },
     /// Each of these kinds of failure is reported as it should be on a CPU that has that.
     Faults { has: Has, kinds: &'static [&'static str] },
+    /// NMIs that come while the mode changes are reported.
+    NmiInLift(Mode),
     /// A panic of this kind can be read on the screen.
     PanicScreen { mode: Mode, kind: &'static str },
     /// The machine has neither a screen nor COM1, and the mode comes up all the same: a command typed on the keyboard is
@@ -271,6 +273,11 @@ impl Row {
     /// Those kinds of failure that not every CPU of a mode has.
     pub fn optional_faults(self, has: Has) -> Self {
         self.expect(Expect::Faults { has, kinds: &faults::OPTIONAL })
+    }
+
+    /// NMIs while this mode changes into the other one and back.
+    pub fn nmi_in_lift(self, mode: Mode) -> Self {
+        self.expect(Expect::NmiInLift(mode))
     }
 
     /// A panic of this kind, read on the screen.

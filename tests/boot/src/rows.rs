@@ -209,6 +209,11 @@ fn machines() -> Vec<Row> {
         i686("faults, 2 CPUs, coreduo", "coreduo", "64M").cpus(2).faults_among_cpus(Pml3),
         x86_64("faults, 2 CPUs, qemu64", "qemu64", "64M").cpus(2).faults_among_cpus(Pml4),
         x86_64("faults, 4 CPUs, max", "max", "64M").cpus(4).faults_among_cpus(Pml5),
+        // NMIs during a lift, which have no handler of the kernel's there.
+        i686("NMI during a lift, coreduo", "coreduo", "64M").nmi_in_lift(Pml3),
+        i686("NMI during a lift, coreduo, NOXPA", "coreduo", "64M").noxpa().nmi_in_lift(Pml2),
+        x86_64("NMI during a lift, max", "max", "64M").nmi_in_lift(Pml5),
+        x86_64("NMI during a lift, max, NOXPA", "max", "64M").noxpa().nmi_in_lift(Pml4),
         // The panic screen: on the card's text and on pixels, in each mode. A stack's overflow has more callers than room.
         i686("panic screen, text, 486", "486", "64M").options("a-word").panic_screen(Pml2, "stack"),
         i686("panic screen, text, pentium3", "pentium3", "64M").options("a-word").panic_screen(Pml3, "text"),
