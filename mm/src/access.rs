@@ -54,6 +54,8 @@ pub struct Controls {
     pub smap: bool,
     /// EFLAGS.AC: it does so all the same.
     pub ac: bool,
+    /// Reserved bits are ignored. The manual knows no such CPU, but an emulator may be one.
+    pub ignores_reserved: bool,
 }
 
 impl Controls {
@@ -66,6 +68,7 @@ impl Controls {
             smep: cr4 >> 20 & 1 != 0,
             smap: cr4 >> 21 & 1 != 0,
             ac: false,
+            ignores_reserved: false,
         }
     }
 }

@@ -35,9 +35,11 @@ pub(crate) fn verdict<F: Format>(
             return fault(FaultCode::empty());
         }
         let leaf = ends::<F>(raw, level, &limits);
-        if raw & forbidden::<F>(level, leaf, &limits, &controls.features) != 0 {
+        let wrong = raw & forbidden::<F>(level, leaf, &limits, &controls.features);
+        if wrong != 0 && !controls.ignores_reserved {
             return fault(FaultCode::PRESENT | FaultCode::RESERVED);
         }
+        let raw = raw & !wrong;
         if !F::root_registers(level) {
             (all, any) = (all & raw, any | raw);
         }

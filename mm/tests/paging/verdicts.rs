@@ -19,7 +19,7 @@ fn some_cpu(rng: &mut Rng, mode: Mode) -> (Cpu, Controls) {
     let cpu = Cpu { wp: write_protect, smep, smap, ac, ..cpu(mode, &features) };
     // In pml2 the walker is told that NXE is on, and has to know that it means nothing there.
     let no_execute = if mode == Mode::Pml2 { rng.below(2) == 0 } else { cpu.nxe };
-    (cpu, Controls { features, write_protect, no_execute, smep, smap, ac })
+    (cpu, Controls { features, write_protect, no_execute, smep, smap, ac, ignores_reserved: false })
 }
 
 /// Puts a word at every level of the way to `va`, from the root in frame `tables[0]` down.
@@ -116,6 +116,58 @@ fn the_cpu_and_the_walker_agree_pml4() {
 #[test]
 fn the_cpu_and_the_walker_agree_pml5() {
     compare(Mode::Pml5);
+}
+
+/// A bit that the CPU refuses makes no difference once reserved bits are ignored.
+#[test]
+fn ignored_reserved_bits_change_nothing() {
+    let read = mmu::Access { write: false, fetch: false, user: false };
+    let va = 0x0012_3000;
+    for mode in crate::machine::MODES {
+        let features = Features { nx: false, pat: false, page_1g: false, pse36: false, phys_bits: 36, ..FULL };
+        let cpu = cpu(mode, &features);
+        let mut machine = Machine::new(&cpu, 16);
+        let map = PageMap::new(&mut machine.memory, Paging::new(routines(mode), &features)).expect("there is room");
+        let mut tables = vec![map.root().0];
+        while tables.len() < usize::from(mode.levels()) {
+            tables.push(machine.memory.table().expect("there is room").0);
+        }
+        let controls = Controls { features, ignores_reserved: true, ..Controls::default() };
+        let bytes = mode.entry_bytes();
+        let width = if bytes == 4 { 32 } else { 36 };
+        let mut refused = 0;
+        for level in 1..=mode.levels() {
+            let registers = mode == Mode::Pml3 && level == 3;
+            for (large, bit) in (7..bytes * 8).flat_map(|bit| [(false, bit), (true, bit)]) {
+                let large = large && (2..=3).contains(&level) && !registers;
+                // A bit of the address would lead elsewhere.
+                let lowest = if large { mode.shift(level) } else { 12 };
+                if (lowest..width).contains(&(bit as _)) {
+                    continue;
+                }
+                for (at, table) in (1..=mode.levels()).rev().zip(&tables) {
+                    let next = tables.get(tables.len() + 1 - usize::from(at)).map_or(0, |next| next << 12);
+                    let open = if mode == Mode::Pml3 && at == 3 { 1 } else { 7 };
+                    let entry = match at == level {
+                        true if large => 0x80 | 1 << bit,
+                        true => next | 1 << bit,
+                        false => next,
+                    };
+                    machine.arena.write((table << 12) + mode.index(va, at) * bytes, bytes as usize, open | entry);
+                }
+                match cpu.translate(&machine.arena, map.root().0 << 12, va, read) {
+                    Err(Fault::Page(code)) if code & 8 != 0 => refused += 1,
+                    _ => continue,
+                }
+                for access in Access::ALL {
+                    let verdict = map.verdict(&machine.memory, VirtAddr(va), access, &controls);
+                    assert_eq!(verdict, Ok(()), "{mode:?}, level {level}, bit {bit}, {access:?}");
+                }
+            }
+        }
+        // In pml2: bit 7 of a page, bits 12 to 21 of a 4 MiB page.
+        assert!(refused >= 11, "{mode:?}: {refused} cases have a reserved bit");
+    }
 }
 
 #[test]
