@@ -84,6 +84,10 @@ test-bochs: iso
 test-setup *CASES:
     tools/test-setup "$@"
 
+# Run the self-tests on v86, a PC emulator in WebAssembly, in pml3 and pml2; needs node, which ./setup does not install
+test-v86: iso
+    tools/test-v86
+
 # Fuzz one target, or all, so many seconds each; what a finding is made of goes to build/fuzz/findings
 fuzz TARGET="all" SECONDS="600":
     tools/fuzz {{TARGET}} {{SECONDS}}
