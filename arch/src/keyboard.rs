@@ -42,9 +42,10 @@ const KEYBOARD_OFF: u8 = 1 << 4;
 const MOUSE_OFF: u8 = 1 << 5;
 const TRANSLATION: u8 = 1 << 6;
 
-/// A command to the keyboard, to report what is typed, and its answer to every command.
+/// A command to the keyboard, to report what is typed; its answer to every command; and its answer to one that it has not understood.
 const REPORT: u8 = 0xF4;
 const DONE: u8 = 0xFA;
+const RESEND: u8 = 0xFE;
 
 /// The keyboard's line of the ISA bus.
 pub(crate) const LINE: u8 = 1;
@@ -54,6 +55,9 @@ const ROOM: usize = 256;
 
 /// How many bytes a controller can have, at most, that is not stuck. The real ones have one.
 const MOST: usize = 64;
+
+/// How often the controller and the keyboard are asked for what they have not answered as they should.
+const TRIES: u32 = 3;
 
 /// How often the status is looked at in vain. A look and the access to port 0x80 beside it take two microseconds, together
 /// 50 ms; where the firmware plays the controller, each is a trip into it and takes longer.
@@ -172,37 +176,30 @@ impl Keyboard {
     }
 
     /// Brings the controller, in whatever state the firmware has left it, to one in which it reports the keyboard's
-    /// scancodes, in set 1, and nothing else.
+    /// scancodes, in set 1, and nothing else. What was typed before is kept, if it is in set 1.
     fn set_up(&mut self) -> Found {
         if status() == ABSENT {
             return Found::Nothing;
         }
         // Silent while it is set up, so that its answers are not mixed up with scancodes.
         let takes_commands = command(DISABLE);
-        if (0..MOST).all(|_| take().is_some()) {
-            // A controller has run empty by now, so there is none.
+        let mut typed = Typed { codes: [0; MOST], count: 0 };
+        if !typed.drain() {
             return Found::Nothing;
         }
-        let configured = takes_commands && self.configure();
+        let configuration = if takes_commands { typed.configuration() } else { None };
+        if configuration.is_none_or(|configuration| configuration & TRANSLATION != 0) {
+            typed.codes[..typed.count].iter().for_each(|code| self.keep(*code));
+        }
+        let configured = configuration.is_some_and(configure);
         let enabled = command(ENABLE);
         if !configured || !enabled {
             return Found::Deaf;
         }
-        if self.start() { Found::Keyboard } else { Found::Controller }
+        if (0..TRIES).any(|_| self.start()) { Found::Keyboard } else { Found::Controller }
     }
 
-    /// Changes the controller's configuration. Tells whether the controller did as it was told.
-    fn configure(&mut self) -> bool {
-        if !command(READ_CONFIGURATION) {
-            return false;
-        }
-        let Some(configuration) = answer() else { return false };
-        let on = INTERRUPTS | TRANSLATION;
-        let off = MOUSE_INTERRUPTS | KEYBOARD_OFF;
-        command(WRITE_CONFIGURATION) && send(DATA, (configuration | on | MOUSE_OFF) & !off)
-    }
-
-    /// Tells the keyboard to report what is typed. Tells whether one answers.
+    /// Has the keyboard report what is typed. Tells whether one answers.
     fn start(&mut self) -> bool {
         if !send(DATA, REPORT) {
             return false;
@@ -211,12 +208,66 @@ impl Keyboard {
         for _ in 0..MOST {
             match answer() {
                 Some(DONE) => return true,
+                // It has not understood.
+                Some(RESEND) | None => return false,
                 Some(code) => self.keep(code),
-                None => return false,
             }
         }
         false
     }
+}
+
+/// Scancodes that came before the controller was set up.
+struct Typed {
+    codes: [u8; MOST],
+    count: usize,
+}
+
+impl Typed {
+    /// Takes all that the controller has. Tells whether it ran empty: one that does not is none.
+    fn drain(&mut self) -> bool {
+        for _ in 0..MOST {
+            match take() {
+                Some(Byte::Keyboard(code)) => self.push(code),
+                Some(Byte::Mouse) => {}
+                None => return true,
+            }
+        }
+        false
+    }
+
+    fn push(&mut self, code: u8) {
+        if let Some(place) = self.codes.get_mut(self.count) {
+            *place = code;
+            self.count += 1;
+        }
+    }
+
+    /// The controller's configuration, if it tells the same twice: a scancode that was under way when the keyboard was shut out comes
+    /// before the answer, and looks like one.
+    fn configuration(&mut self) -> Option<u8> {
+        (0..TRIES).find_map(|_| {
+            let (first, second) = (ask()?, ask()?);
+            if first == second {
+                return Some(first);
+            }
+            self.push(first);
+            self.drain();
+            None
+        })
+    }
+}
+
+/// Asks the controller for its configuration.
+fn ask() -> Option<u8> {
+    if command(READ_CONFIGURATION) { answer() } else { None }
+}
+
+/// Changes the controller's configuration, which is this. Tells whether the controller took it.
+fn configure(configuration: u8) -> bool {
+    let on = INTERRUPTS | TRANSLATION;
+    let off = MOUSE_INTERRUPTS | KEYBOARD_OFF;
+    command(WRITE_CONFIGURATION) && send(DATA, (configuration | on | MOUSE_OFF) & !off)
 }
 
 /// A byte that the controller had.
