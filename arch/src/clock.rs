@@ -2,18 +2,16 @@
 //!
 //! Nothing here waits for ever: a counter that stands still is looked at so many times and no more.
 
-use core::ptr;
-
 use spin::Once;
 use x86::io::{inb, inl, outb};
 
-use crate::{cpu, cpuid};
+use crate::{cpu, cpuid, hpet};
 
 /// A counter whose rate is known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reference {
-    /// The high precision event timer, whose registers are mapped here.
-    Hpet(*mut u32),
+    /// The high precision event timer, whose registers are mapped at this address.
+    Hpet(usize),
     /// ACPI's power management timer, at this port.
     PmTimer(u16),
     /// Counter 0 of the 8254, as long as nobody else uses it.
@@ -28,28 +26,6 @@ pub enum Unfit {
     /// It does not count.
     Still,
 }
-
-/// An HPET's registers, by their distance from the first in words of four bytes: its abilities, of which the upper word is
-/// its period in femtoseconds; its configuration; its counter (IA-PC HPET Specification 1.0a, 2.3).
-mod hpet {
-    pub const ABILITIES: usize = 0;
-    pub const PERIOD: usize = 1;
-    pub const CONFIGURATION: usize = 4;
-    pub const COUNTER: usize = 60;
-
-    /// In the abilities: the revision, which is never 0.
-    pub const REVISION: u32 = 0xFF;
-
-    /// In the configuration: the counter runs; two timers have taken the lines of the PIT and of the clock with the battery.
-    pub const RUNS: u32 = 1 << 0;
-    pub const TAKES_LINES: u32 = 1 << 1;
-
-    /// Periods that can be, in femtoseconds: the longest of the specification, and a nanosecond.
-    pub const PERIODS: core::ops::RangeInclusive<u32> = 1_000_000..=100_000_000;
-}
-
-/// Femtoseconds in a second.
-const FEMTOSECONDS: u64 = 1_000_000_000_000_000;
 
 /// How often ACPI's power management timer counts in a second, and the bits of it that every one has (ACPI Specification
 /// 6.5, 4.8.3.3).
@@ -71,12 +47,19 @@ const LOOKS: u32 = 1000;
 /// How often a counter is looked at during one measurement, at most; a look takes at least a tenth of a microsecond.
 const MOST_LOOKS: u32 = 1 << 20;
 
-/// How many measurements are made, and the part of a second that each takes.
-const MEASUREMENTS: u32 = 3;
+/// How many measurements count, how many are made at most, and the part of a second that each takes.
+const MEASUREMENTS: usize = 3;
+const TRIES: usize = 12;
 const PART: u64 = 100;
+
+/// A measurement counts if its ends are uncertain by less than this part of it.
+const CERTAIN: u64 = 200;
 
 /// What the TSC was when [`begin`] was called.
 static BEGUN: Once<u64> = Once::new();
+
+/// The counter that was [prepared](prepare), and how often it counts in a second.
+static PREPARED: Once<(Reference, u64)> = Once::new();
 
 /// The time is counted from here on.
 pub fn begin() {
@@ -96,7 +79,8 @@ pub fn is_steady() -> bool {
     power.is_some_and(|power| power.has_invariant_tsc())
 }
 
-/// Sets the counter up and looks whether it counts. Tells how often it does in a second.
+/// Sets the counter up and looks whether it counts. Tells how often it does in a second. The first that does is the one that
+/// [short waits](crate::delay) go by.
 ///
 /// # Errors
 /// Why it cannot be used.
@@ -106,36 +90,43 @@ pub fn is_steady() -> bool {
 /// The port of a PM timer must be read without harm, too.
 pub unsafe fn prepare(reference: Reference) -> Result<u64, Unfit> {
     let counts = match reference {
-        Reference::Hpet(registers) => {
-            // SAFETY: by this function's contract. Nothing is written before what was read looks like an HPET.
-            unsafe {
-                let period = registers.add(hpet::PERIOD).read_volatile();
-                let revision = registers.add(hpet::ABILITIES).read_volatile() & hpet::REVISION;
-                if !hpet::PERIODS.contains(&period) || revision == 0 {
-                    return Err(Unfit::Period(period));
-                }
-                // It runs, and the PIT keeps its line.
-                let configuration = registers.add(hpet::CONFIGURATION);
-                configuration.write_volatile(configuration.read_volatile() & !hpet::TAKES_LINES | hpet::RUNS);
-                FEMTOSECONDS / u64::from(period)
-            }
-        }
+        // SAFETY: by this function's contract.
+        Reference::Hpet(registers) => unsafe { hpet::start(registers).map_err(Unfit::Period)? },
         Reference::PmTimer(_) => PM_TIMER_COUNTS,
         Reference::Pit => {
-            // SAFETY: the timer's ports on every PC. It counts down from 65536 and may pull its line, which is masked.
-            unsafe {
-                outb(PIT_CONTROL, PIT_RATE);
-                outb(PIT_COUNTER, 0);
-                outb(PIT_COUNTER, 0);
-            }
+            start_pit();
             PIT_COUNTS
         }
     };
     // SAFETY: by this function's contract.
-    let first = unsafe { reference.read() };
-    // SAFETY: likewise.
-    let counts_at_all = (0..LOOKS).any(|_| unsafe { reference.read() } != first);
-    if counts_at_all { Ok(counts) } else { Err(Unfit::Still) }
+    if unsafe { reference.counts() } {
+        PREPARED.call_once(|| (reference, counts));
+        Ok(counts)
+    } else {
+        Err(Unfit::Still)
+    }
+}
+
+/// The counter that was prepared, and how often it counts in a second.
+pub(crate) fn prepared() -> Option<(Reference, u64)> {
+    PREPARED.get().copied()
+}
+
+/// Whether there is a PIT that counts. Counter 0 begins anew.
+pub(crate) fn pit_counts() -> bool {
+    start_pit();
+    // SAFETY: the PIT needs nothing.
+    unsafe { Reference::Pit.counts() }
+}
+
+/// Has counter 0 of the PIT count down from 65536, again and again.
+fn start_pit() {
+    // SAFETY: the timer's ports on every PC. It may pull its line, which is masked.
+    unsafe {
+        outb(PIT_CONTROL, PIT_RATE);
+        outb(PIT_COUNTER, 0);
+        outb(PIT_COUNTER, 0);
+    }
 }
 
 /// Measures how often the TSC counts in a second, by a counter that counts so often. Takes about 30 milliseconds. `None` if
@@ -144,25 +135,55 @@ pub unsafe fn prepare(reference: Reference) -> Result<u64, Unfit> {
 /// # Safety
 /// [`prepare`] must have found the counter good.
 pub unsafe fn measure(reference: Reference, counts: u64) -> Option<u64> {
-    // The one whose ends are known best: whatever comes between two reads of the TSC, as the firmware may, makes an end
-    // uncertain and is seen by it.
-    let measurements = (0..MEASUREMENTS).filter_map(|_| {
-        // SAFETY: by this function's contract.
-        unsafe { measure_once(reference, counts) }
-    });
-    measurements.min_by_key(|(_, uncertain)| *uncertain).map(|(counts, _)| counts)
+    // SAFETY: by this function's contract.
+    unsafe { measure_by(reference, counts, &cpu::cycles) }
 }
 
-/// How often the TSC counts in a second, and by how much its counts at both ends are uncertain.
+/// Measures how often something counts in a second by the counter that was prepared; `look` shows its count, if it has one. Takes
+/// about 30 milliseconds.
+pub(crate) fn rate_of(look: &dyn Fn() -> Option<u64>) -> Option<u64> {
+    let (reference, counts) = prepared()?;
+    if reference == Reference::Pit {
+        // It may have been given another round since.
+        start_pit();
+    }
+    // SAFETY: it was prepared.
+    unsafe { measure_by(reference, counts, look) }
+}
+
+/// # Safety
+/// As [`measure`].
+unsafe fn measure_by(reference: Reference, counts: u64, look: &dyn Fn() -> Option<u64>) -> Option<u64> {
+    let mut good = [0; MEASUREMENTS];
+    let (mut count, mut best) = (0, (u64::MAX, 0));
+    for _ in 0..TRIES {
+        // SAFETY: by this function's contract.
+        let (rate, uncertain) = unsafe { measure_once(reference, counts, look)? };
+        best = best.min((uncertain, rate));
+        // Whatever holds the CPU between two looks at the same end, as the firmware or a busy host may, makes it uncertain.
+        if uncertain < rate / PART / CERTAIN {
+            good[count] = rate;
+            count += 1;
+        }
+        if count == MEASUREMENTS {
+            // And what holds it between the ends, for longer than the reference takes for a round, makes the rate too high.
+            good.sort_unstable();
+            return Some(good[MEASUREMENTS / 2]);
+        }
+    }
+    Some(best.1)
+}
+
+/// How often `look` counts in a second, and by how much its counts at both ends are uncertain.
 ///
 /// # Safety
 /// As [`measure`].
-unsafe fn measure_once(reference: Reference, counts: u64) -> Option<(u64, u64)> {
+unsafe fn measure_once(reference: Reference, counts: u64, look: &dyn Fn() -> Option<u64>) -> Option<(u64, u64)> {
     let look = || {
-        let before = cpu::cycles()?;
+        let before = look()?;
         // SAFETY: by this function's contract.
         let counter = unsafe { reference.read() };
-        Some((counter, before, cpu::cycles()?.saturating_sub(before)))
+        Some((counter, before, look()?.saturating_sub(before)))
     };
     let (first, begin, uncertain) = look()?;
     for _ in 0..MOST_LOOKS {
@@ -177,14 +198,25 @@ unsafe fn measure_once(reference: Reference, counts: u64) -> Option<(u64, u64)> 
 }
 
 impl Reference {
+    /// Whether it counts.
+    ///
+    /// # Safety
+    /// As [`prepare`].
+    unsafe fn counts(self) -> bool {
+        // SAFETY: by this function's contract.
+        let first = unsafe { self.read() };
+        // SAFETY: likewise.
+        (0..LOOKS).any(|_| unsafe { self.read() } != first)
+    }
+
     /// What the counter shows.
     ///
     /// # Safety
     /// As [`prepare`].
-    unsafe fn read(self) -> u32 {
+    pub(crate) unsafe fn read(self) -> u32 {
         match self {
             // SAFETY: by this function's contract.
-            Reference::Hpet(registers) => unsafe { ptr::read_volatile(registers.add(hpet::COUNTER)) },
+            Reference::Hpet(registers) => unsafe { hpet::counter(registers) },
             // SAFETY: likewise.
             Reference::PmTimer(port) => unsafe { inl(port) & PM_TIMER_MASK },
             // SAFETY: the timer's ports; holding a count and reading it changes nothing.
@@ -197,7 +229,7 @@ impl Reference {
     }
 
     /// How often it has counted between two values that it has shown, less than one round apart.
-    const fn passed(self, first: u32, second: u32) -> u32 {
+    pub(crate) const fn passed(self, first: u32, second: u32) -> u32 {
         match self {
             Reference::Hpet(_) => second.wrapping_sub(first),
             Reference::PmTimer(_) => second.wrapping_sub(first) & PM_TIMER_MASK,

@@ -35,6 +35,7 @@ mod cpuid;
 pub mod cpus;
 pub mod delay;
 pub mod fault;
+mod hpet;
 pub mod interrupts;
 pub mod io_apic;
 pub mod keyboard;

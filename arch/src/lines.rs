@@ -10,7 +10,7 @@ use sched::{Class, lock};
 use spin::Mutex;
 
 use crate::io_apic::{IoApic, Pin};
-use crate::{apic, delay, interrupts, keyboard, pic, receive, timer, vectors};
+use crate::{apic, interrupts, keyboard, pic, receive, timer, vectors};
 
 /// A line in use: its number, and the device.
 pub const USED: [(u8, &str); 3] = [(timer::LINE, "timer"), (keyboard::LINE, "keyboard"), (receive::LINE, "COM1")];
@@ -93,30 +93,44 @@ pub fn route(routes: impl Iterator<Item = Route>) -> bool {
     })
 }
 
-/// With interrupts on and the timer started: sees whether it comes through the I/O APICs, if those serve. If nothing of it is to be
-/// seen in a tenth of a second, the 8259s serve again. Tells whether all is as it was.
-pub fn try_out() -> bool {
-    const LOOKS: u32 = 1000;
-    const MICROSECONDS: u32 = 100;
-    if !with(|lines| lines.routes.iter().any(Option::is_some)) {
-        return true;
+/// The way by which a timer's interrupts come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Trial {
+    /// By the controllers that served before.
+    Same,
+    /// By the 8259s, which serve from here on, and not by I/O APICs.
+    Other,
+    /// By neither. Those serve that did before.
+    None,
+}
+
+/// With interrupts on and a timer running: finds the way by which it comes through; `seen` waits for it, and tells whether it came.
+pub(crate) fn try_out(seen: impl Fn() -> bool) -> Trial {
+    if seen() {
+        return Trial::Same;
     }
-    for _ in 0..LOOKS {
-        if timer::beats() {
-            return true;
-        }
-        delay::microseconds(MICROSECONDS);
+    let routes = with(|lines| {
+        let routes = core::mem::take(&mut lines.routes);
+        routes.iter().flatten().for_each(|route| lines.mask(route));
+        routes
+    });
+    if routes.iter().all(Option::is_none) {
+        return Trial::None;
     }
     with(|lines| {
-        for route in core::mem::take(&mut lines.routes).iter().flatten() {
-            if let Some(apic) = lines.io_apic(route) {
-                apic.mask(route.pin);
-            }
-        }
         apic::let_pics_in(true);
         lines.set();
     });
-    false
+    if seen() {
+        return Trial::Other;
+    }
+    with(|lines| {
+        pic::mask_all();
+        apic::let_pics_in(false);
+        lines.routes = routes;
+        lines.set();
+    });
+    Trial::None
 }
 
 /// Lets the interrupts of `line`, one of those in [use](USED), through.
@@ -159,6 +173,13 @@ impl Lines {
     fn io_apic(&self, route: &Route) -> Option<IoApic> {
         let apic = *self.io_apics.get(route.io_apic)?;
         apic.filter(|apic| route.pin < apic.pins())
+    }
+
+    /// Lets nothing through by `route`.
+    fn mask(&self, route: &Route) {
+        if let Some(apic) = self.io_apic(route) {
+            apic.mask(route.pin);
+        }
     }
 
     /// Lets through what is to be, by whoever serves.

@@ -1,4 +1,5 @@
-//! The local APIC's timer: the heartbeat of every CPU but the first, a hundred times in a second (SDM vol. 3A, 11.5.4).
+//! The local APIC's timer: the tick of every CPU but the first, a hundred times in a second (SDM vol. 3A, 11.5.4). It is the first one's
+//! [too](crate::timer) where nothing better interrupts.
 //!
 //! Where the CPU offers it, and promises that its TSC counts at one rate, the timer is told a value of the TSC at which to interrupt, each
 //! time anew; else it counts down a clock of its own, again and again.
@@ -10,7 +11,7 @@ use x86::msr::{self, IA32_TSC_DEADLINE};
 
 use crate::apic::{self, register};
 use crate::percpu::{self, MAX};
-use crate::{clock, cpu, cpuid, delay, vectors};
+use crate::{clock, cpu, cpuid, timer, vectors};
 
 /// Divide the clock by 16.
 const BY_16: u32 = 3;
@@ -19,10 +20,10 @@ const BY_16: u32 = 3;
 const PERIODIC: u32 = 1 << 17;
 const DEADLINE: u32 = 1 << 18;
 
-/// The time from one interrupt to the next, in microseconds.
-const PERIOD: u32 = 10_000;
+/// How often it interrupts in a second.
+const BEATS_PER_SECOND: u64 = timer::BEATS_PER_SECOND as u64;
 
-/// What the timers' clock and the TSC count in that time; 0 until it was measured, and where the TSC is not to be used.
+/// What the timers' clock and the TSC count from one interrupt to the next; 0 until it was measured, and where the TSC is not to be used.
 static COUNTS: AtomicU32 = AtomicU32::new(0);
 static CYCLES: AtomicU32 = AtomicU32::new(0);
 
@@ -61,20 +62,27 @@ pub fn kind_of(index: usize) -> Kind {
 /// Measures how fast the timers and the TSC count, on the first CPU, whose APIC is open: all have the same clocks.
 pub(crate) fn measure() {
     // SAFETY: the APIC is open; the timer is masked.
-    let (counts, cycles) = unsafe {
+    unsafe {
         apic::write(register::TIMER_DIVISOR, BY_16);
         apic::write(register::TIMER_START, u32::MAX);
-        let begun = cpu::cycles();
-        delay::microseconds(PERIOD);
-        let cycles = cpu::cycles().zip(begun).map_or(0, |(now, begun)| now.wrapping_sub(begun));
-        let counts = u32::MAX - apic::read(register::TIMER_NOW);
-        apic::write(register::TIMER_START, 0);
-        (counts, cycles)
-    };
-    COUNTS.store(counts, Ordering::Relaxed);
-    if clock::is_steady() {
-        CYCLES.store(u32::try_from(cycles).unwrap_or(0), Ordering::Relaxed);
     }
+    // SAFETY: as above. It counts down for more than a minute.
+    let counts = clock::rate_of(&|| Some(u64::from(u32::MAX - unsafe { apic::read(register::TIMER_NOW) })));
+    // SAFETY: as above.
+    unsafe { apic::write(register::TIMER_START, 0) };
+    let in_a_period = |rate: Option<u64>| u32::try_from(rate.unwrap_or(0) / BEATS_PER_SECOND).unwrap_or(0);
+    COUNTS.store(in_a_period(counts), Ordering::Relaxed);
+    if clock::is_steady() {
+        CYCLES.store(in_a_period(clock::rate_of(&cpu::cycles)), Ordering::Relaxed);
+    }
+}
+
+/// Has the first CPU's timer interrupt it. Tells whether it does.
+pub(crate) fn start_first() -> bool {
+    if apic::is_open() && COUNTS.load(Ordering::Relaxed) == 0 {
+        measure();
+    }
+    start()
 }
 
 /// Has this CPU's timer interrupt it every ten milliseconds. Tells whether it does: not where timers do not count.
@@ -111,6 +119,9 @@ pub fn start() -> bool {
 pub(crate) fn interrupt() {
     let own = percpu::index();
     BEATS[own].fetch_add(1, Ordering::Relaxed);
+    if own == 0 {
+        timer::beat();
+    }
     if kind_of(own) == Kind::Deadline {
         // SAFETY: this CPU's timer was started so.
         unsafe { set_deadline() };

@@ -159,6 +159,24 @@ fn give_back(stacks: Stacks, map: &mut KernelMap, memory: &Memories) {
     stacks.into_iter().for_each(|stack| map.unmap_stack(memory, PC.mmu(), stack));
 }
 
+/// What makes the first CPU's tick, in words.
+pub fn tick() -> &'static str {
+    match timer::source() {
+        timer::Source::None => "-",
+        timer::Source::Pit => "PIT",
+        timer::Source::Hpet => "HPET",
+        timer::Source::Local => local_timer(0),
+    }
+}
+
+fn local_timer(index: usize) -> &'static str {
+    match local_timer::kind_of(index) {
+        local_timer::Kind::Off => "-",
+        local_timer::Kind::Count => "APIC",
+        local_timer::Kind::Deadline => "TSC deadline",
+    }
+}
+
 /// Tells of each CPU.
 pub fn each(tell: &mut dyn FnMut(CpuState)) {
     for cpu in cpus::all() {
@@ -172,12 +190,7 @@ pub fn each(tell: &mut dyn FnMut(CpuState)) {
         };
         let online = cpu.state == cpus::State::Online;
         let beats = if cpu.index == 0 { timer::count() } else { local_timer::beats_of(cpu.index) };
-        let timer = match local_timer::kind_of(cpu.index) {
-            local_timer::Kind::Off if cpu.index == 0 => "PIT",
-            local_timer::Kind::Off => "-",
-            local_timer::Kind::Count => "APIC",
-            local_timer::Kind::Deadline => "TSC deadline",
-        };
+        let timer = if cpu.index == 0 { tick() } else { local_timer(cpu.index) };
         let known = cpus::space::known_of(cpu.index);
         let kept_by = known.keeps.then_some(if known.invpcid { "PCID and INVPCID" } else { "PCID" });
         let spaces = CpuSpaces { kept_by, entered: known.entered, warm: known.warm };

@@ -7,7 +7,7 @@ use arch::{
 use kernel::threads::Contexts;
 use kernel::{
     Alone, CpuFacts, CpuState, Fault, Input, LineRoute, Memories, Platform, Reference, Registers, Reset, Sleep,
-    StartFailure, Started, Time, Unfit,
+    StartFailure, Started, Tick, Time, Unfit,
 };
 use mm::{
     Access, AddressSpace, Cache, Controls, FaultCode, Features, KernelMap, MapError, Memory, Mmu, PhysAddr, Trial,
@@ -33,7 +33,6 @@ impl Platform for Pc {
     }
 
     fn listen(&self) {
-        timer::start();
         receive::listen();
         keyboard::listen();
         // SAFETY: the IDT is loaded; the devices' handlers take a lock each, which is taken with interrupts off only.
@@ -125,8 +124,9 @@ impl Platform for Pc {
         }))
     }
 
-    fn try_lines(&self) -> bool {
-        lines::try_out()
+    fn start_tick(&self) -> Tick {
+        let (source, lines_kept) = timer::start();
+        Tick { by: (source != timer::Source::None).then(|| cpus::tick()), lines_kept }
     }
 
     fn start_cpus(
@@ -295,7 +295,7 @@ impl Platform for Pc {
 /// The counter in `arch`'s words.
 fn counter(reference: Reference) -> clock::Reference {
     match reference {
-        Reference::Hpet { registers } => clock::Reference::Hpet(registers.0 as usize as *mut u32),
+        Reference::Hpet { registers } => clock::Reference::Hpet(registers.0 as usize),
         Reference::PmTimer { port } => clock::Reference::PmTimer(port),
         Reference::Pit => clock::Reference::Pit,
     }

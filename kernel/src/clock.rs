@@ -15,8 +15,8 @@ use crate::registers::{self, Misplaced};
 use crate::tables::Reader;
 use crate::{Machine, Reference, Unfit};
 
-/// Bytes of an HPET's registers that are used: those of the counter itself, without its timers.
-const HPET_BYTES: u64 = 0x100;
+/// Bytes of an HPET's registers that are used: those of the counter, and of the first timer.
+const HPET_BYTES: u64 = 0x110;
 
 /// The least I/O port that the power management timer can have: those below belong to the devices of the ISA bus.
 const LEAST_PORT: u64 = 0x400;
@@ -59,17 +59,31 @@ impl fmt::Display for Refused {
     }
 }
 
-/// Picks what the CPU's counter is to be measured by. What cannot be used is told with the reason.
+/// Picks what other counters are to be measured by, and short waits go by. What cannot be used is told with the reason.
 pub fn find(machine: &mut Machine) {
-    if machine.platform.time().counted.is_none() {
-        debug!("clock: this CPU has no TSC; the timer's interrupts are all there is");
-        return;
-    }
     machine.clock.reference = attempt(machine, "HPET", hpet)
         .or_else(|| attempt(machine, "PM timer", pm_timer))
         .or_else(|| attempt(machine, "PIT", |machine| Ok(prepared(machine, Reference::Pit).map(Some)?)));
-    if machine.clock.reference.is_none() {
+    if machine.platform.time().counted.is_none() {
+        debug!("clock: this CPU has no TSC; the timer's interrupts are all there is");
+    } else if machine.clock.reference.is_none() {
         warn!("clock: nothing tells how fast the TSC counts");
+    }
+}
+
+/// Starts the tick of this CPU, once interrupts are on. Only where there is none that is written to the consoles: the prompt is
+/// what comes after the ready line.
+pub fn start_tick(machine: &mut Machine) {
+    let tick = machine.platform.start_tick();
+    if !tick.lines_kept {
+        crate::lines::left(machine);
+    }
+    let rate = machine.platform.time().ticks_per_second;
+    match tick.by {
+        Some(name) => debug!("clock: the first CPU's tick comes from the {name}, {rate} a second"),
+        None => warn!(
+            "clock: no timer interrupts the first CPU; its threads do not take turns, and time stands still there"
+        ),
     }
 }
 
@@ -137,7 +151,10 @@ fn pm_timer(machine: &mut Machine) -> Attempt {
 /// Measures the CPU's counter. Nothing is written to the consoles: the prompt is what comes after the ready line.
 #[inline(never)] // tools/bench-boot stops here: the ready line is out.
 pub fn measure(machine: &mut Machine) {
-    let Some((reference, counts)) = machine.clock.reference else { return };
+    let Some((reference, counts)) = machine.clock.reference.filter(|_| machine.platform.time().counted.is_some())
+    else {
+        return;
+    };
     machine.clock.counts = machine.platform.measure(reference, counts).filter(|counts| *counts > 0);
     match machine.clock.counts {
         Some(counts) => debug!("clock: the TSC counts {counts} times a second, says the {}", name(reference)),

@@ -45,7 +45,7 @@ pub use machine::{BootFacts, Machine};
 pub use memory::{Alone, CpuMemory, Memories};
 pub use platform::{
     CpuFacts, CpuSpaces, CpuState, Fault, Input, LineRoute, Platform, Reference, Registers, Reset, Sleep, StartFailure,
-    Started, Time, Unfit,
+    Started, Tick, Time, Unfit,
 };
 
 use core::fmt::Write;
@@ -76,7 +76,7 @@ pub fn start(mut machine: Machine) -> ! {
         info!("frames: {met} requests were met, {refused} refused");
     }
     machine.platform.listen();
-    lines::try_out(&mut machine);
+    clock::start_tick(&mut machine);
     if machine.boot.selftest {
         let passed = selftest::run(&mut console, &mut machine, "").unwrap_or(false);
         machine.platform.exit(passed);

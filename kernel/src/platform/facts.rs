@@ -164,6 +164,16 @@ pub struct Time {
     pub ticks_per_second: u64,
 }
 
+/// The timer that interrupts the first CPU.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tick {
+    /// Its name; `None` if nothing interrupts.
+    pub by: Option<&'static str>,
+    /// The controllers that served the devices' lines before serve still. If not, the 8259s do, as the timer did not come through the
+    /// I/O APICs.
+    pub lines_kept: bool,
+}
+
 /// A counter whose rate is known, to measure others by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reference {

@@ -4,7 +4,7 @@ mod facts;
 
 pub use facts::{
     CpuFacts, CpuSpaces, CpuState, Fault, Input, LineRoute, Reference, Registers, Reset, Sleep, StartFailure, Started,
-    Time, Unfit,
+    Tick, Time, Unfit,
 };
 
 use mm::{
@@ -82,9 +82,9 @@ pub trait Platform: Sync {
     /// this CPU, or a line is left without a route.
     fn route_lines(&self, routes: &[LineRoute]) -> bool;
 
-    /// With interrupts on: sees whether the timer comes through the I/O APICs, if those serve, and has the 8259s serve again if not.
-    /// Tells whether all is as it was.
-    fn try_lines(&self) -> bool;
+    /// With interrupts on: starts the timer that interrupts this CPU a hundred times in a second, whichever is there and comes through.
+    /// Where it does not come through the I/O APICs that serve, the 8259s serve again.
+    fn start_tick(&self) -> Tick;
 
     /// Starts the CPUs whose APICs have these numbers, each once and none that runs already, and waits until they are up or it
     /// has taken too long. They come to the live mode, and have what `features` says or are left out. [`open_apic`] has told

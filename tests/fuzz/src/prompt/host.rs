@@ -5,7 +5,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use kernel::{
     Alone, BootFacts, Clock, CpuFacts, CpuMemory, CpuSpaces, CpuState, Fault, Input, LineRoute, Lines, Machine,
-    Memories, Platform, Reference, Registers, Reset, Sleep, StartFailure, Started, Time, Unfit,
+    Memories, Platform, Reference, Registers, Reset, Sleep, StartFailure, Started, Tick, Time, Unfit,
 };
 use mm::{
     Access, Controls, FaultCode, Features, PAGE_SIZE, PhysAddr, Region, Section, Trial, VirtAddr, Width, Window, select,
@@ -294,8 +294,8 @@ impl Platform for Host {
         unreachable!("there is no APIC")
     }
 
-    fn try_lines(&self) -> bool {
-        true
+    fn start_tick(&self) -> Tick {
+        Tick { by: None, lines_kept: true }
     }
 
     fn start_cpus(
