@@ -61,6 +61,10 @@ pictures: iso atlas
 hammer SECONDS="120" *CPUS: iso
     tools/cargo run --package boot-tests --release -- --hammer {{SECONDS}} {{CPUS}}
 
+# Type on COM1 and on the keyboard while machines start, TIMES boots in each mode; more words pick rows
+flood TIMES="20" *ROWS: iso
+    tools/cargo run --package boot-tests --release -- --flood {{TIMES}} {{ROWS}}
+
 # Boot with too few frames, from none on, and run every command with too few: kernels with failures to order
 test-inject:
     tools/build-inject

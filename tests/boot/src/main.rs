@@ -11,6 +11,7 @@ mod bench;
 mod check;
 mod clock;
 mod faults;
+mod flood;
 mod gdb;
 mod glass;
 mod hammer;
@@ -63,6 +64,16 @@ fn main() -> ExitCode {
     }
     if words.first().is_some_and(|word| word == "--hammer") {
         return match hammer::run(&root, &words[1..]) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(reason) => {
+                eprintln!("{reason}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    if words.first().is_some_and(|word| word == "--flood") {
+        return match flood::campaign(&root, &words[1..]) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
             Err(reason) => {
@@ -250,6 +261,13 @@ fn run(row: &Row, iso: &Path, folder: &Path) -> Verdict {
             }
         }
         Expect::Ready { mode, xpa, nx, pa_bits } => {
+            if let Some(flood) = row.flood {
+                let (said, count) = flood::until_prompt(&mut machine, flood)?;
+                let line = said.lines().find(|line| line.starts_with("ready: ")).ok_or("no ready line")?;
+                check::ready(row, line, mode, xpa, nx, pa_bits)?;
+                let kept = flood::check(&mut machine, flood, count, said.len())?;
+                return Ok(format!("{}, {kept}", mode.name()));
+            }
             let before = machine.wait_for("ready: ", 0, BOOT)?;
             let line = machine.wait_for("\n", before.len(), Duration::from_secs(10))?;
             check::ready(row, &line, mode, xpa, nx, pa_bits)?;

@@ -1,6 +1,7 @@
 //! A row of the matrix: a machine, and what has to come up on it.
 
 use crate::faults::{self, Has};
+use crate::flood::Flood;
 
 /// A machine, how it is booted, and what is expected of it.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct Row {
     pub asks: Vec<(&'static str, &'static str)>,
     /// Keys to press on the PS/2 keyboard, as QEMU's monitor calls them, and a part of the answer.
     pub keyboard: Vec<(&'static str, &'static str)>,
+    /// Where something is typed while the machine starts. No more is tried then than that a command is answered.
+    pub flood: Option<Flood>,
     /// Whether QEMU is stopped and continued while all CPUs are busy.
     pub stalls: bool,
     /// What the clock has to be calibrated by; nothing if it is not looked at.
@@ -146,6 +149,7 @@ impl Row {
             bench: false,
             asks: Vec::new(),
             keyboard: Vec::new(),
+            flood: None,
             stalls: false,
             clock: None,
             machine: "",
@@ -232,6 +236,11 @@ impl Row {
 
     pub fn keyboard(mut self, keys: &'static str, answer: &'static str) -> Self {
         self.keyboard.push((keys, answer));
+        self
+    }
+
+    pub fn flood(mut self, flood: Flood) -> Self {
+        self.flood = Some(flood);
         self
     }
 

@@ -1,6 +1,7 @@
 //! The matrix, as data: to add a machine is to add a line.
 
 use crate::faults::Has;
+use crate::flood::Flood;
 use crate::hostile;
 use crate::row::Firmware::{UefiIa32, UefiX64};
 use crate::row::Medium::{AhciCd, AhciDisk, UsbEhci, UsbXhci};
@@ -276,6 +277,68 @@ fn machines() -> Vec<Row> {
             32,
         ),
         i686("clock: no TSC", "486", "64M").clock("no; this CPU has no TSC").ready(Pml2, Unsupported, false, 32),
+        // Without a PIT: the tick comes from the HPET or, where there is none, from the local APICs, and threads run.
+        x86_64("no PIT, BIOS", "max", "256M")
+            .machine("q35,pit=off")
+            .asks("log tick", "from the HPET, 100 a second")
+            .asks("selftest threads.wakes", "test threads.wakes ... ok")
+            .clock("by the HPET, 100.000 MHz")
+            .ready(Pml5, On, true, 40),
+        x86_64("no PIT, UEFI", "max", "512M")
+            .firmware(UefiX64)
+            .machine("q35,pit=off")
+            .asks("log tick", "from the HPET, 100 a second")
+            .asks("selftest threads.wakes", "test threads.wakes ... ok")
+            .ready(Pml5, On, true, 40),
+        x86_64("no PIT, UEFI, 2 CPUs", "max", "512M")
+            .cpus(2)
+            .firmware(UefiX64)
+            .machine("q35,pit=off")
+            .asks("log tick", "from the HPET, 100 a second")
+            .asks("selftest threads.wakes", "test threads.wakes ... ok")
+            .asks("hammer 1", "no word is stale")
+            .ready(Pml5, On, true, 40),
+        i686("no PIT, no HPET, 2 CPUs", "pentium3", "256M")
+            .cpus(2)
+            .machine("q35,pit=off,hpet=off")
+            .asks("log tick", "from the APIC, 100 a second")
+            .asks("selftest threads.wakes", "test threads.wakes ... ok")
+            .asks("hammer 1", "no word is stale")
+            .clock("by the PM timer, 3.579 MHz")
+            .ready(Pml3, On, false, 36),
+        i686("no PIT, 486", "486", "64M")
+            .machine("pc,pit=off")
+            .asks("log tick", "from the HPET, 100 a second")
+            .asks("selftest threads.wakes", "test threads.wakes ... ok")
+            .ready(Pml2, Unsupported, false, 32),
+        // Typed while the machine starts.
+        i686("typing on COM1 at the start, pml2", "486", "64M").flood(Flood::Com1).ready(Pml2, Unsupported, false, 32),
+        i686("typing on COM1 at the start, pml3", "coreduo", "64M").flood(Flood::Com1).ready(Pml3, On, true, 32),
+        x86_64("typing on COM1 at the start, pml4", "qemu64", "64M").flood(Flood::Com1).ready(
+            Pml4,
+            Unsupported,
+            true,
+            40,
+        ),
+        x86_64("typing on COM1 at the start, pml5", "max", "64M").flood(Flood::Com1).ready(Pml5, On, true, 40),
+        i686("typing on the keyboard at the start, pml2", "486", "64M").flood(Flood::Keyboard).ready(
+            Pml2,
+            Unsupported,
+            false,
+            32,
+        ),
+        i686("typing on the keyboard at the start, pml3", "coreduo", "64M")
+            .flood(Flood::Keyboard)
+            .ready(Pml3, On, true, 32),
+        x86_64("typing on the keyboard at the start, pml4", "qemu64", "64M").flood(Flood::Keyboard).ready(
+            Pml4,
+            Unsupported,
+            true,
+            40,
+        ),
+        x86_64("typing on the keyboard at the start, pml5", "max", "64M")
+            .flood(Flood::Keyboard)
+            .ready(Pml5, On, true, 40),
         // Typed on the keyboard instead of COM1.
         i686("a PS/2 keyboard, 486", "486", "64M")
             .options("keys=de")
