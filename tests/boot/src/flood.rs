@@ -9,9 +9,11 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::isos::Isos;
 use crate::qemu::Machine;
 use crate::row::Row;
-use crate::{AT_ONCE, BOOT, Isos, keyboard, rows, run};
+use crate::runner::AT_ONCE;
+use crate::{BOOT, keyboard, rows, run};
 
 /// Where something is typed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::Isos;
+use crate::isos::Isos;
 use crate::qemu::Machine;
 use crate::row::{Row, i686, x86_64};
 

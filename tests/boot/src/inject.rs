@@ -8,12 +8,11 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::Mutex;
-use std::thread;
 use std::time::Duration;
 
 use crate::qemu::Machine;
 use crate::row::{Row, i686, x86_64};
+use crate::runner;
 
 /// How long a boot may take, and all of `starve`.
 const BOOT: Duration = Duration::from_secs(120);
@@ -49,26 +48,12 @@ pub fn run(root: &Path) -> Result<bool, String> {
         x86_64("pml4, few frames", "qemu64", "64M"),
         x86_64("pml5, few frames", "max", "64M"),
     ];
-    let next = Mutex::new(rows.iter());
-    let good = Mutex::new(true);
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while let Some(row) = next.lock().ok().and_then(|mut next| next.next()) {
-                    let verdict = every_boot(row, &iso, &folder)
-                        .and_then(|boots| starve(row, &iso, &folder).map(|commands| format!("{boots}; {commands}")));
-                    match &verdict {
-                        Ok(what) => println!("row {} ... ok ({what})", row.name),
-                        Err(why) => println!("row {} ... FAILED\n  {why}", row.name),
-                    }
-                    if let (Err(_), Ok(mut good)) = (verdict, good.lock()) {
-                        *good = false;
-                    }
-                }
-            });
-        }
-    });
-    good.into_inner().map_err(|_| "a row's thread failed".into())
+    let try_all = |row: &Row| {
+        every_boot(row, &iso, &folder)
+            .and_then(|boots| starve(row, &iso, &folder).map(|commands| format!("{boots}; {commands}")))
+    };
+    let outcomes = runner::run_all(&rows, |row| row.name, try_all);
+    Ok(runner::sum_up(&rows, |row| row.name, &outcomes))
 }
 
 /// A boot with each number of frames, until none is refused.

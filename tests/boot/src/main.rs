@@ -1,10 +1,10 @@
 //! Boots `build/strata.iso` on every machine of a matrix, in QEMU, and checks the kernel from outside.
 //!
-//!     cargo run -p boot-tests --release [-- WORD...]
+//!     cargo run -p boot-tests --release [-- WORD... | --quick]
 //!
-//! With words, only the rows whose names contain one of them. `rows` is the matrix; `qemu` runs one machine; `check` says
-//! what has to be so on it; `walk` reads the guest's page tables by the manuals, so that what the kernel says of itself
-//! is never the only evidence. Logs, screenshots and a table of the results go to `build/boot-tests/`.
+//! With words, only the rows whose names contain one of them; with `--quick`, one row a mode. `rows` is the matrix, `runner`
+//! runs it; `qemu` runs one machine; `check` says what has to be so on it; `walk` reads the guest's page tables by the manuals,
+//! so that what the kernel says of itself is never the only evidence. Logs, screenshots and a table of the results go to `build/boot-tests/`.
 #![allow(missing_docs)] // A program: nobody else calls these.
 
 mod bench;
@@ -17,31 +17,31 @@ mod glass;
 mod hammer;
 mod hostile;
 mod inject;
+mod isos;
 mod keyboard;
 mod lift;
 mod maps;
+mod pace;
 mod picture;
 mod pictures;
 mod prompt;
 mod qemu;
 mod row;
 mod rows;
+mod runner;
 mod stall;
+mod table;
 mod walk;
 
-use std::collections::HashMap;
-use std::fmt::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
 use std::{env, fs, thread};
 
+use isos::Isos;
 use qemu::Machine;
-use row::{Expect, Firmware, Row, Start, Xpa};
-
-/// How many machines run at a time.
-const AT_ONCE: usize = 2;
+use row::{Expect, Row, Start, Xpa};
+use runner::Verdict;
 
 /// How long a machine may take from power-on to the ready line. 32-bit UEFI takes half a minute on a busy host.
 const BOOT: Duration = Duration::from_secs(180);
@@ -52,163 +52,41 @@ const PASSED: i32 = 0x10 << 1 | 1;
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    if words.first().is_some_and(|word| word == "--inject") {
-        return match inject::run(&root) {
-            Ok(true) => ExitCode::SUCCESS,
-            Ok(false) => ExitCode::FAILURE,
-            Err(reason) => {
-                eprintln!("{reason}");
-                ExitCode::FAILURE
-            }
-        };
-    }
-    if words.first().is_some_and(|word| word == "--hammer") {
-        return match hammer::run(&root, &words[1..]) {
-            Ok(true) => ExitCode::SUCCESS,
-            Ok(false) => ExitCode::FAILURE,
-            Err(reason) => {
-                eprintln!("{reason}");
-                ExitCode::FAILURE
-            }
-        };
-    }
-    if words.first().is_some_and(|word| word == "--flood") {
-        return match flood::campaign(&root, &words[1..]) {
-            Ok(true) => ExitCode::SUCCESS,
-            Ok(false) => ExitCode::FAILURE,
-            Err(reason) => {
-                eprintln!("{reason}");
-                ExitCode::FAILURE
-            }
-        };
-    }
-    if words.first().is_some_and(|word| word == "--pictures") {
-        return match pictures::run(&root) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(reason) => {
-                eprintln!("{reason}");
-                ExitCode::FAILURE
-            }
-        };
-    }
-    let chosen = |row: &Row| words.is_empty() || words.iter().any(|word| row.name.contains(word.as_str()));
-    let rows: Vec<Row> = rows::rows().into_iter().filter(chosen).collect();
-    if rows.is_empty() {
-        eprintln!("no row's name contains any of {words:?}");
-        return ExitCode::FAILURE;
-    }
-    let results = match run_all(&rows, &root) {
-        Ok(results) => results,
+    let good = match words.first().map(String::as_str) {
+        Some("--inject") => inject::run(&root),
+        Some("--hammer") => hammer::run(&root, &words[1..]),
+        Some("--flood") => flood::campaign(&root, &words[1..]),
+        Some("--pictures") => pictures::run(&root).map(|()| true),
+        Some("--quick") if words.len() == 1 => matrix(&root, &words, |row| row.quick),
+        _ => matrix(&root, &words, |row| words.is_empty() || words.iter().any(|word| row.name.contains(word.as_str()))),
+    };
+    match good {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(reason) => {
             eprintln!("{reason}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let failed = results.iter().filter(|result| result.is_err()).count();
-    if words.is_empty() {
-        let table = table(&rows, &results);
-        if let Err(error) = fs::write(root.join("build/boot-tests/matrix.md"), table) {
-            eprintln!("build/boot-tests/matrix.md: {error}");
+            ExitCode::FAILURE
         }
     }
-    // Once more at the end, because a log that is cut off is cut off at its beginning.
-    for (row, result) in rows.iter().zip(&results) {
-        if let Err(why) = result {
-            println!("FAILED: row {}\n  {}", row.name, last(why, 2000));
-        }
+}
+
+/// Runs the rows that are `chosen` by `words`, all of them if there is no word. Returns whether none failed.
+fn matrix(root: &Path, words: &[String], chosen: impl Fn(&Row) -> bool) -> Result<bool, String> {
+    let rows: Vec<Row> = rows::rows().into_iter().filter(chosen).collect();
+    if rows.is_empty() {
+        return Err(format!("no row's name contains any of {words:?}"));
     }
-    println!("{} passed, {failed} failed", results.len() - failed);
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// The end of `text`, of at most so many bytes.
-fn last(text: &str, bytes: usize) -> &str {
-    let from = (text.len().saturating_sub(bytes)..).find(|&from| text.is_char_boundary(from));
-    from.map_or(text, |from| &text[from..])
-}
-
-type Verdict = Result<String, String>;
-
-fn run_all(rows: &[Row], root: &Path) -> Result<Vec<Verdict>, String> {
     let folder = root.join("build/boot-tests");
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let isos = Isos::new(root);
-    let next = Mutex::new(0..rows.len());
-    let results = Mutex::new(vec![Err("not run".to_string()); rows.len()]);
-    thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                while let Some(index) = next.lock().ok().and_then(|mut next| next.next()) {
-                    let row = &rows[index];
-                    let begun = Instant::now();
-                    let verdict = isos.get(row).and_then(|iso| run(row, &iso, &folder.join(row.file())));
-                    let seconds = begun.elapsed().as_secs_f32();
-                    match &verdict {
-                        Ok(what) => println!("row {} ... ok ({seconds:.1} s; {what})", row.name),
-                        Err(why) => println!("row {} ... FAILED ({seconds:.1} s)\n  {why}", row.name),
-                    }
-                    if let Ok(mut results) = results.lock() {
-                        results[index] = verdict;
-                    }
-                }
-            });
-        }
-    });
-    results.into_inner().map_err(|_| "a row's thread failed".into())
-}
-
-/// ISOs whose menus start one entry by themselves, each made once.
-struct Isos {
-    root: PathBuf,
-    made: Mutex<HashMap<String, PathBuf>>,
-}
-
-impl Isos {
-    fn new(root: &Path) -> Self {
-        Self { root: root.into(), made: Mutex::new(HashMap::new()) }
+    let boot = |row: &Row| isos.get(row).and_then(|iso| run(row, &iso, &folder.join(row.file())));
+    let outcomes = runner::run_all(&rows, |row| row.name, boot);
+    if words.is_empty()
+        && let Err(error) = fs::write(folder.join("matrix.md"), table::of(&rows, &outcomes))
+    {
+        eprintln!("build/boot-tests/matrix.md: {error}");
     }
-
-    fn get(&self, row: &Row) -> Result<PathBuf, String> {
-        let original = self.root.join("build/strata.iso");
-        if !original.exists() {
-            return Err("there is no build/strata.iso; 'just iso' makes it".into());
-        }
-        let kernel = row.kernel.name();
-        let (name, mut words) = match row.start {
-            Start::Menu(_) => return Ok(original),
-            Start::Hostile { case, options } => ("tools/iso-hostile", format!("{kernel} {case} {options}")),
-            Start::Options { no_xpa, more } => {
-                ("tools/iso-variant", format!("{kernel}{} {more}", if no_xpa { "-noxpa" } else { "" }))
-            }
-        };
-        if !row.screen.is_empty() {
-            words = format!("--screen {} {words}", row.screen);
-        }
-        let key = format!("{name} {words}");
-        let mut made = self.made.lock().map_err(|_| "an ISO could not be made")?;
-        if let Some(iso) = made.get(&key) {
-            return Ok(iso.clone());
-        }
-        let iso = self.root.join(format!("build/boot-tests/{}.iso", made.len()));
-        let output = Command::new(self.root.join(name))
-            .arg(&iso)
-            .args(words.split_whitespace())
-            .output()
-            .map_err(|error| format!("{name}: {error}"))?;
-        if !output.status.success() {
-            return Err(format!("{name}: {}", String::from_utf8_lossy(&output.stderr)));
-        }
-        made.insert(key, iso.clone());
-        Ok(iso)
-    }
-}
-
-impl Drop for Isos {
-    fn drop(&mut self) {
-        for iso in self.made.lock().iter().flat_map(|made| made.values()) {
-            let _ = fs::remove_file(iso);
-        }
-    }
+    Ok(runner::sum_up(&rows, |row| row.name, &outcomes))
 }
 
 fn run(row: &Row, iso: &Path, folder: &Path) -> Verdict {
@@ -337,30 +215,4 @@ fn choose(machine: &mut Machine, id: &str) -> Result<(), String> {
         thread::sleep(Duration::from_millis(150));
     }
     machine.type_keys("\r")
-}
-
-/// The results as a table for people.
-fn table(rows: &[Row], results: &[Verdict]) -> String {
-    let mut text = String::from("| machine | CPU | memory | firmware | kernel | result |\n|---|---|---|---|---|---|\n");
-    for (row, result) in rows.iter().zip(results) {
-        let firmware = match row.firmware {
-            Firmware::Bios => "BIOS",
-            Firmware::UefiX64 => "UEFI x64",
-            Firmware::UefiIa32 => "UEFI ia32",
-        };
-        let verdict = match (result, row.expect) {
-            (Err(_), _) => "FAILED".to_string(),
-            (Ok(_), Expect::Ready { mode, xpa, .. }) => format!("{}, XPA {}", mode.name(), xpa.name()),
-            (Ok(what), Expect::Faults { has, .. }) => format!("{}, {what}", has.mode.name()),
-            (Ok(what), Expect::PanicScreen { mode, .. } | Expect::NmiInLift(mode)) => {
-                format!("{}, {what}", mode.name())
-            }
-            (Ok(_), Expect::Silent(mode)) => format!("{}, neither seen nor heard", mode.name()),
-            (Ok(_), Expect::SelfTest) => "self-tests pass".to_string(),
-            (Ok(_), Expect::Refuses(why) | Expect::RefusesByBlock(why, _)) => format!("says \"{why}\""),
-        };
-        let kernel = row.kernel.name();
-        let _ = writeln!(text, "| {} | `{}` | {} | {firmware} | {kernel} | {verdict} |", row.name, row.cpu, row.memory);
-    }
-    text
 }

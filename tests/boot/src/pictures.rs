@@ -8,10 +8,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
+use crate::BOOT;
 use crate::check::{block, read_screen};
+use crate::isos::Isos;
 use crate::qemu::Machine;
 use crate::row::{Expect, Mode, Row, i686, x86_64};
-use crate::{BOOT, Isos};
 
 /// How long a command may take, and a screen to be drawn.
 const PATIENCE: Duration = Duration::from_secs(60);

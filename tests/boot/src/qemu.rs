@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::gdb::{self, Gdb};
+use crate::pace::Watch;
 use crate::picture::Picture;
 use crate::row::{Expect, Firmware, Medium, Row};
 
@@ -24,6 +25,8 @@ struct Received {
 /// A running machine. It ends with this value, whatever happens.
 pub struct Machine {
     qemu: Child,
+    /// Whether the host lets it run.
+    pace: Option<Watch>,
     keys: ChildStdin,
     received: Arc<Received>,
     monitor: Option<UnixStream>,
@@ -94,7 +97,8 @@ impl Machine {
                 sink.more.notify_all();
             }
         });
-        Ok(Self { qemu, keys, received, monitor: None, folder: folder.into() })
+        let pace = Some(Watch::new(qemu.id()));
+        Ok(Self { qemu, pace, keys, received, monitor: None, folder: folder.into() })
     }
 
     /// Waits until `text` has come on COM1 behind `from`, and returns everything from there to its end.
@@ -197,9 +201,16 @@ impl Machine {
 
     /// Stops QEMU's process for `time` and continues it: to the guest, its clocks jump while no CPU runs.
     pub fn suspend(&mut self, time: Duration) -> Result<(), String> {
+        if let Some(pace) = &self.pace {
+            pace.excuse(true);
+        }
         self.signal("STOP")?;
         thread::sleep(time);
-        self.signal("CONT")
+        self.signal("CONT")?;
+        if let Some(pace) = &self.pace {
+            pace.excuse(false);
+        }
+        Ok(())
     }
 
     fn signal(&self, name: &str) -> Result<(), String> {
@@ -249,6 +260,8 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
+        // Its threads can be looked at for as long as nobody has waited for the process.
+        self.pace = None;
         let _ = self.qemu.kill();
         let _ = self.qemu.wait();
         let _ = fs::remove_file(self.folder.join(MONITOR));

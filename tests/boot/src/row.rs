@@ -36,6 +36,8 @@ pub struct Row {
     pub flood: Option<Flood>,
     /// Whether QEMU is stopped and continued while all CPUs are busy.
     pub stalls: bool,
+    /// Whether it is one of the few rows of `just test-quick`.
+    pub quick: bool,
     /// What the clock has to be calibrated by; nothing if it is not looked at.
     pub clock: Option<&'static str>,
     /// What is said of the machine beside its CPU and its memory.
@@ -151,6 +153,7 @@ impl Row {
             keyboard: Vec::new(),
             flood: None,
             stalls: false,
+            quick: false,
             clock: None,
             machine: "",
             card: "",
@@ -246,6 +249,11 @@ impl Row {
 
     pub fn stalls(mut self) -> Self {
         self.stalls = true;
+        self
+    }
+
+    pub fn quick(mut self) -> Self {
+        self.quick = true;
         self
     }
 

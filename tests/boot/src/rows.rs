@@ -27,7 +27,7 @@ fn machines() -> Vec<Row> {
         i686("486 without PSE, NOXPA", "486,-pse", "64M").noxpa().ready(Pml2, Unsupported, false, 32),
         i686("486", "486", "16M").ready(Pml2, Unsupported, false, 32),
         i686("486, NOXPA", "486", "256M").noxpa().ready(Pml2, Unsupported, false, 32),
-        i686("pentium", "pentium", "256M").ready(Pml2, Unsupported, false, 32),
+        i686("pentium", "pentium", "256M").quick().ready(Pml2, Unsupported, false, 32),
         i686("pentium, NOXPA", "pentium", "256M").noxpa().ready(Pml2, Unsupported, false, 32),
         // With PAE.
         i686("pentium3", "pentium3", "256M").ready(Pml3, On, false, 36),
@@ -43,7 +43,7 @@ fn machines() -> Vec<Row> {
         i686("i686 kernel, 36 bits", "max,phys-bits=36", "4G").on64().ready(Pml3, On, true, 36),
         i686("i686 kernel, 52 bits", "max,phys-bits=52", "4G").on64().ready(Pml3, On, true, 52),
         // The x86_64 kernel, four levels.
-        x86_64("qemu64", "qemu64", "256M").ready(Pml4, Unsupported, true, 40),
+        x86_64("qemu64", "qemu64", "256M").quick().ready(Pml4, Unsupported, true, 40),
         x86_64("qemu64, 16 MiB", "qemu64", "16M").ready(Pml4, Unsupported, true, 40),
         x86_64("qemu64, NOXPA", "qemu64", "256M").noxpa().ready(Pml4, Unsupported, true, 40),
         x86_64("qemu64 without 1 GiB pages", "qemu64,-pdpe1gb", "4G").ready(Pml4, Unsupported, true, 40),
@@ -73,7 +73,7 @@ fn machines() -> Vec<Row> {
             .asks("hammer 2", "no word is stale")
             .noxpa()
             .ready(Pml2, Off, false, 32),
-        i686("2 CPUs, pentium3", "pentium3", "256M").cpus(2).ready(Pml3, On, false, 36),
+        i686("2 CPUs, pentium3", "pentium3", "256M").cpus(2).quick().ready(Pml3, On, false, 36),
         i686("4 CPUs, coreduo", "coreduo", "256M")
             .cpus(4)
             .asks("hammer 2", "no word is stale")
@@ -89,7 +89,11 @@ fn machines() -> Vec<Row> {
             .asks("hammer 2", "no word is stale")
             .noxpa()
             .ready(Pml4, Off, true, 40),
-        x86_64("2 CPUs, max", "max", "256M").cpus(2).asks("hammer 2", "no word is stale").ready(Pml5, On, true, 40),
+        x86_64("2 CPUs, max", "max", "256M")
+            .cpus(2)
+            .quick()
+            .asks("hammer 2", "no word is stale")
+            .ready(Pml5, On, true, 40),
         x86_64("4 CPUs, max, 16 MiB", "max", "16M").cpus(4).ready(Pml5, On, true, 40),
         x86_64("8 CPUs, max", "max", "256M").cpus(8).ready(Pml5, On, true, 40).asks("cpus", "     online   pml5"),
         x86_64("4 CPUs, QEMU is stopped and continued", "max", "256M").cpus(4).stalls().ready(Pml5, On, true, 40),
