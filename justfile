@@ -34,14 +34,17 @@ run-i686-noxpa: iso
 run-x86_64-noxpa: iso
     tools/run x86_64 auto-noxpa
 
-# Run every check and every test
-test: lint test-host test-loom build iso test-bochs test-boot test-inject
+# Run every check and every test, in stages, with a table at the end
+test:
+    tools/test
+
+# Run the checks, the host's tests and one boot a mode
+test-quick:
+    tools/test quick
 
 # Test on this machine what needs no CPU of its own: tables, frames, prompt, parsing, and the script that writes sticks
 test-host:
-    tools/cargo test
-    tools/cargo test --package boot --lib
-    tools/test-usb
+    tools/test-host
 
 # Run what several CPUs do at once in the scheduler in every order that the memory model allows
 test-loom:
@@ -50,8 +53,7 @@ test-loom:
 # Boot the ISO on every machine of the matrix in QEMU; words after the recipe's name pick rows
 [positional-arguments]
 test-boot *ROWS: iso
-    tools/build-hostile
-    tools/cargo run --package boot-tests --release -- "$@"
+    tools/test-boot "$@"
 
 # Take the pictures in docs/images of booted machines, and draw the four address spaces
 pictures: iso atlas
@@ -67,10 +69,9 @@ flood TIMES="20" *ROWS: iso
 
 # Boot with too few frames, from none on, and run every command with too few: kernels with failures to order
 test-inject:
-    tools/build-inject
-    tools/cargo run --package boot-tests --release -- --inject
+    tools/test-inject
 
-# Break mm in every way on the list, one at a time, and check that the test named there notices; words pick titles
+# Break mm in every way on the list, and check that the test named there notices; words pick titles, --sample N today's N
 [positional-arguments]
 mutants *TITLES:
     tools/mutants "$@"
@@ -111,6 +112,7 @@ atlas:
 # Check format, clippy, the direction of dependencies, and that the i686 kernel runs on an i486
 lint: build
     tools/lint
+    tools/check-i486
 
 # Format all Rust code
 fmt:
