@@ -93,6 +93,19 @@ test-setup *CASES:
 test-v86: iso
     tools/test-v86
 
+# Make build/web/, a static page that boots the i686 kernel in a browser; needs node, npm and seabios, which ./setup does not install
+web:
+    tools/build i686
+    tools/web
+
+# Serve build/web/ to this machine's browsers
+web-serve PORT="8086":
+    tools/web-serve {{quote(PORT)}}
+
+# Test the page of build/web/ in headless Chromium
+test-web: web
+    tools/test-web
+
 # Fuzz one target, or all, so many seconds each; what a finding is made of goes to build/fuzz/findings
 fuzz TARGET="all" SECONDS="600":
     tools/fuzz {{TARGET}} {{SECONDS}}
