@@ -80,9 +80,10 @@ mutants *TITLES:
 soak:
     tools/cargo test --release --package mm --test paging -- --ignored --nocapture long
 
-# Run the self-tests on Bochs, which refuses what QEMU lets pass
-test-bochs: iso
-    tools/test-bochs
+# Run the self-tests on Bochs, which refuses what QEMU lets pass; words pick rows
+[positional-arguments]
+test-bochs *ROWS: iso
+    tools/test-bochs "$@"
 
 # Try ./setup on bare Debian machines, which it downloads and keeps in build/roots; words pick cases
 [positional-arguments]
