@@ -21,12 +21,29 @@ const ROOT: u8 = b'\\';
 /// package's opcode, a length of four bytes, a count, and two numbers of five bytes.
 const WINDOW: usize = 1 + 1 + 4 + 1 + 4 + 1 + 2 * 5;
 
-/// Looks for `Name (_S5, Package () {a, b, ...})` in the byte code at `dsdt`. Firmware gives it as constants, because it
-/// has to be known before anything can be run; where it does not, there is nothing to find.
+/// Looks for `Name (_S5, Package () {a, b, ...})` in the byte code at the first of the addresses that has it; 0 is none.
+/// Firmware gives it as constants, because it has to be known before anything can be run; where it does not, there is nothing
+/// to find. What is wrong with byte code goes to `complain` if another address is left to look at.
 ///
 /// # Errors
-/// What is wrong with the table.
-pub fn sleep_type(memory: &mut dyn Physical, dsdt: u64) -> Result<Option<SleepType>, Fault> {
+/// What is wrong with the last table, if none can be used.
+pub fn sleep_type(
+    memory: &mut dyn Physical,
+    dsdt: [u64; 2],
+    complain: &mut dyn FnMut(Fault),
+) -> Result<Option<SleepType>, Fault> {
+    let [new, old] = dsdt;
+    match (new != 0).then(|| in_table(memory, new)) {
+        Some(Ok(Some(found))) => return Ok(Some(found)),
+        Some(read) if old == 0 || old == new => return read,
+        Some(Err(fault)) => complain(fault),
+        Some(Ok(None)) => return Ok(in_table(memory, old).unwrap_or_default()),
+        None => {}
+    }
+    in_table(memory, old)
+}
+
+fn in_table(memory: &mut dyn Physical, dsdt: u64) -> Result<Option<SleepType>, Fault> {
     let table = Header::read(memory, dsdt)?;
     if table.signature != *b"DSDT" {
         return Err(Fault::Name(*b"DSDT", dsdt));

@@ -1,7 +1,9 @@
 //! The fixed description table: the registers that every ACPI machine has (ACPI Specification 6.5, 5.2.9).
 
-use crate::Physical;
-use crate::table::{Fault, Root, find};
+use core::fmt;
+
+use crate::table::Fault;
+use crate::{Lists, Physical, find};
 
 /// Where a register is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,6 +25,25 @@ pub struct Register {
     pub address: u64,
 }
 
+impl Register {
+    /// Its port, if it is one: 1 to 0xffff.
+    pub fn port(self) -> Option<u16> {
+        let port = u16::try_from(self.address).ok().filter(|_| self.space == Space::Port)?;
+        (port != 0).then_some(port)
+    }
+}
+
+impl fmt::Display for Register {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let space = match self.space {
+            Space::Memory => "memory address",
+            Space::Port => "port",
+            Space::PciConfig => "PCI configuration address",
+        };
+        write!(f, "{space} {:#x}", self.address)
+    }
+}
+
 /// What the table says, as far as it is asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fadt {
@@ -33,8 +54,8 @@ pub struct Fadt {
     /// The port that hands the machine over from the firmware, and what to write there; nothing on a machine that the
     /// firmware never had.
     pub enable: Option<(u16, u8)>,
-    /// Where the byte code lies.
-    pub dsdt: u64,
+    /// Where the byte code lies: as the 64-bit field says, then as the 32-bit one says.
+    pub dsdt: [u64; 2],
     /// The counter that runs at 3.579545 MHz, if the table says that there is one.
     pub pm_timer: Option<PmTimer>,
 }
@@ -42,8 +63,8 @@ pub struct Fadt {
 /// Where the power management timer is said to be (ACPI Specification 6.5, 4.8.3.3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PmTimer {
-    /// Its register; none if its address is 0.
-    pub register: Option<Register>,
+    /// Its register: as the 64-bit field says, then as the 32-bit one says if that is another. `None` if an address is 0.
+    pub registers: [Option<Register>; 2],
     /// The register's length in bytes, which is 4 on every machine that has one.
     pub bytes: u8,
 }
@@ -70,44 +91,52 @@ mod offset {
 const RESET_SUPPORTED: u32 = 1 << 10;
 
 impl Fadt {
-    /// The table, out of the list.
+    /// Reads the table. What is wrong with lists, other tables and fields of this one goes to `complain`.
     ///
     /// # Errors
-    /// What is wrong with the list or the table.
-    pub fn read(memory: &mut dyn Physical, root: Root, complain: &mut dyn FnMut(Fault)) -> Result<Self, Fault> {
-        let table = find(memory, root, *b"FACP", complain)?;
+    /// What is wrong with the lists or the table.
+    pub fn read(memory: &mut dyn Physical, lists: Lists, complain: &mut dyn FnMut(Fault)) -> Result<Self, Fault> {
+        let table = find(memory, lists, *b"FACP", complain)?;
         let word = |memory: &mut dyn Physical, at| table.bytes_at(memory, at).map(u32::from_le_bytes);
-        let register = |memory: &mut dyn Physical, old, new| -> Result<Option<Register>, Fault> {
-            Ok(match generic(&table.bytes_at(memory, new)?) {
-                Some(register) => Some(register),
-                None => match word(memory, old)? {
-                    0 => None,
-                    port => Some(Register { space: Space::Port, address: u64::from(port) }),
-                },
-            })
+        // The newer field and the older one, which is a port.
+        let both = |memory: &mut dyn Physical, old, new| -> Result<[Option<Register>; 2], Fault> {
+            let port = word(memory, old)?;
+            let old = (port != 0).then_some(Register { space: Space::Port, address: port.into() });
+            Ok([generic(&table.bytes_at(memory, new)?), old])
         };
         let flags = word(memory, offset::FLAGS)?;
         let [value] = table.bytes_at(memory, offset::RESET_VALUE)?;
         let reset = generic(&table.bytes_at(memory, offset::RESET_REGISTER)?);
         let [timer_bytes] = table.bytes_at(memory, offset::PM_TIMER_BYTES)?;
-        let timer = register(memory, offset::PM_TIMER, offset::X_PM_TIMER)?;
+        let [new, old] = both(memory, offset::PM_TIMER, offset::X_PM_TIMER)?;
+        let timer = PmTimer { registers: [new, old.filter(|_| old != new)], bytes: timer_bytes };
         let [enable] = table.bytes_at(memory, offset::ACPI_ENABLE)?;
         let command = word(memory, offset::SMI_COMMAND)?;
-        let dsdt = match u64::from_le_bytes(table.bytes_at(memory, offset::X_DSDT)?) {
-            0 => u64::from(word(memory, offset::DSDT)?),
-            dsdt => dsdt,
-        };
+        let first = both(memory, offset::PM1A_CONTROL, offset::X_PM1A_CONTROL)?;
+        let second = both(memory, offset::PM1B_CONTROL, offset::X_PM1B_CONTROL)?;
         Ok(Self {
             reset: reset.filter(|_| flags & RESET_SUPPORTED != 0).map(|register| (register, value)),
-            control: [
-                register(memory, offset::PM1A_CONTROL, offset::X_PM1A_CONTROL)?,
-                register(memory, offset::PM1B_CONTROL, offset::X_PM1B_CONTROL)?,
-            ],
+            control: [choose("PM1a_CNT_BLK", first, complain), choose("PM1b_CNT_BLK", second, complain)],
             enable: u16::try_from(command).ok().filter(|port| *port != 0 && enable != 0).map(|port| (port, enable)),
-            dsdt,
-            pm_timer: (timer_bytes != 0).then_some(PmTimer { register: timer, bytes: timer_bytes }),
+            dsdt: [u64::from_le_bytes(table.bytes_at(memory, offset::X_DSDT)?), word(memory, offset::DSDT)?.into()],
+            pm_timer: (timer_bytes != 0).then_some(timer),
         })
     }
+}
+
+/// Chooses between the newer and the older field for a register at which nothing can be tried: the newer, unless it is no
+/// port and the older is one.
+fn choose(field: &'static str, fields: [Option<Register>; 2], complain: &mut dyn FnMut(Fault)) -> Option<Register> {
+    let [Some(new), Some(old)] = fields else { return fields[0].or(fields[1]) };
+    match (new.port(), old.port()) {
+        (None, Some(_)) => {
+            complain(Fault::Register(field, new));
+            return Some(old);
+        }
+        (Some(one), Some(other)) if one != other => complain(Fault::Differ(field, new, old)),
+        _ => {}
+    }
+    Some(new)
 }
 
 /// A generic address (ACPI Specification 6.5, 5.2.3.2): its space in the first byte, the address in the last eight. One at

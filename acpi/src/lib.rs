@@ -15,6 +15,7 @@
 mod aml;
 mod fadt;
 mod hpet;
+mod lists;
 mod madt;
 mod pointer;
 mod table;
@@ -23,9 +24,10 @@ mod wiring;
 pub use aml::{SleepType, sleep_type};
 pub use fadt::{Fadt, PmTimer, Register, Space};
 pub use hpet::hpet;
+pub use lists::{Lists, Root, find};
 pub use madt::{Entry, IoApic, Madt, Override, Processor, State};
 pub use pointer::scan;
-pub use table::{Fault, Header, Root, find};
+pub use table::{Fault, Header};
 pub use wiring::{Crossed, MOST, Pins, Wire, Wiring, pin};
 
 /// Physical memory, for reading.

@@ -1,8 +1,8 @@
 //! The table of interrupt controllers: which processors there are, and which controller of the I/O side (ACPI
 //! Specification 6.5, 5.2.12).
 
-use crate::Physical;
-use crate::table::{Fault, Header, Root, find};
+use crate::table::{Fault, Header};
+use crate::{Lists, Physical, find};
 
 /// Offsets in the table, in bytes: the local APICs' address, the flags, the first entry.
 const ADDRESS: u32 = 36;
@@ -87,8 +87,8 @@ impl Madt {
     /// # Errors
     /// What is wrong with the list or the table; [`Fault::Missing`] if there is none. Other tables that are wrong are told
     /// to `complain`.
-    pub fn read(memory: &mut dyn Physical, root: Root, complain: &mut dyn FnMut(Fault)) -> Result<Self, Fault> {
-        let table = find(memory, root, *b"APIC", complain)?;
+    pub fn read(memory: &mut dyn Physical, lists: Lists, complain: &mut dyn FnMut(Fault)) -> Result<Self, Fault> {
+        let table = find(memory, lists, *b"APIC", complain)?;
         if table.bytes < ENTRIES {
             return Err(Fault::Length(table.signature, table.bytes));
         }
@@ -180,6 +180,7 @@ fn array<const N: usize>(bytes: &[u8; ENTRY], offset: usize) -> [u8; N] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Root;
     use crate::tests::{Memory, table};
 
     /// A machine whose table has these entries.
@@ -190,7 +191,7 @@ mod tests {
     }
 
     fn read(memory: &mut Memory) -> (Result<Madt, Fault>, Vec<Entry>) {
-        let madt = Madt::read(memory, Root::Rsdt(0x8000), &mut |_| ());
+        let madt = Madt::read(memory, [Root::Rsdt(0x8000)].into_iter().collect(), &mut |_| ());
         let mut entries = Vec::new();
         if let Ok(madt) = &madt {
             madt.each(memory, &mut |entry| entries.push(entry)).expect("the same entries as before");

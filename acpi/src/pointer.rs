@@ -1,7 +1,7 @@
 //! The root pointer, where a BIOS puts it (ACPI Specification 6.5, 5.2.5).
 
-use crate::table::{Fault, Root};
-use crate::{Absent, Physical};
+use crate::table::Fault;
+use crate::{Absent, Lists, Physical, Root};
 
 /// The letters that it begins with.
 const SIGNATURE: &[u8; 8] = b"RSD PTR ";
@@ -19,7 +19,7 @@ const BIOS: core::ops::Range<u64> = 0xE_0000..0x10_0000;
 
 /// Looks for the pointer in the first KiB of the BIOS's extended data, then in the 128 KiB below 1 MiB, at multiples of 16.
 /// What looks like one and is none is told to `complain`.
-pub fn scan(memory: &mut dyn Physical, complain: &mut dyn FnMut(Fault)) -> Option<Root> {
+pub fn scan(memory: &mut dyn Physical, complain: &mut dyn FnMut(Fault)) -> Option<Lists> {
     let mut segment = [0; 2];
     let extended = match memory.read(EXTENDED_DATA, &mut segment) {
         Ok(()) => u64::from(u16::from_le_bytes(segment)) << 4,
@@ -32,7 +32,7 @@ pub fn scan(memory: &mut dyn Physical, complain: &mut dyn FnMut(Fault)) -> Optio
 }
 
 /// The pointer at `at`, if there is one. Where only the part that is newer than ACPI 1.0 is wrong, the other counts.
-fn read(memory: &mut dyn Physical, at: u64, complain: &mut dyn FnMut(Fault)) -> Option<Root> {
+fn read(memory: &mut dyn Physical, at: u64, complain: &mut dyn FnMut(Fault)) -> Option<Lists> {
     let mut pointer = [0; NEW];
     memory.read(at, &mut pointer[..SIGNATURE.len()]).ok()?;
     if !pointer.starts_with(SIGNATURE) {
@@ -42,22 +42,30 @@ fn read(memory: &mut dyn Physical, at: u64, complain: &mut dyn FnMut(Fault)) -> 
         complain(Fault::Pointer(at));
         return None;
     }
-    let rsdt = u32::from_le_bytes([pointer[16], pointer[17], pointer[18], pointer[19]]);
-    let rsdt = (rsdt != 0).then_some(Root::Rsdt(u64::from(rsdt)));
     if pointer[15] < 2 {
-        return rsdt;
+        return lists(&pointer[..OLD]);
     }
     let whole = memory.read(at, &mut pointer).is_ok();
     let bytes = u32::from_le_bytes([pointer[20], pointer[21], pointer[22], pointer[23]]);
     if !whole || bytes as usize != NEW || sum(&pointer) != 0 {
         complain(Fault::Pointer(at));
-        return rsdt;
+        return lists(&pointer[..OLD]);
     }
-    let mut xsdt = [0; 8];
-    xsdt.copy_from_slice(&pointer[24..32]);
-    match u64::from_le_bytes(xsdt) {
-        0 => rsdt,
-        xsdt => Some(Root::Xsdt(xsdt)),
+    lists(&pointer)
+}
+
+fn lists(pointer: &[u8]) -> Option<Lists> {
+    let lists = Lists::in_pointer(pointer);
+    (!lists.is_empty()).then_some(lists)
+}
+
+impl Lists {
+    /// The lists that a root pointer names, the newer first. One of 20 bytes names an RSDT only.
+    pub fn in_pointer(pointer: &[u8]) -> Self {
+        let xsdt =
+            pointer.get(24..32).and_then(|bytes| bytes.first_chunk()).map(|at| Root::Xsdt(u64::from_le_bytes(*at)));
+        let rsdt = pointer.get(16..20).and_then(|bytes| bytes.first_chunk());
+        xsdt.into_iter().chain(rsdt.map(|at| Root::Rsdt(u32::from_le_bytes(*at).into()))).collect()
     }
 }
 

@@ -1,23 +1,14 @@
-//! Tables: where they are listed, and whether one is what it says.
+//! Tables: whether one is what it says.
 
 use core::fmt;
 
-use crate::{Absent, Physical};
+use crate::{Absent, Physical, Register, Root};
 
 /// Bytes in the header that every table has (ACPI Specification 6.5, 5.2.6).
-const HEADER: u64 = 36;
+pub(crate) const HEADER: u64 = 36;
 
 /// The longest table that is believed, in bytes.
 const LONGEST: u32 = 16 << 20;
-
-/// The list of all tables.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Root {
-    /// Of ACPI 1.0, with 32-bit addresses.
-    Rsdt(u64),
-    /// Of all later ones, with 64-bit addresses.
-    Xsdt(u64),
-}
 
 /// A table that was checked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,6 +36,14 @@ pub enum Fault {
     Missing([u8; 4]),
     /// What looks like the root pointer, here, has a wrong checksum or length.
     Pointer(u64),
+    /// The list of this name has no entry.
+    Empty([u8; 4]),
+    /// Of several lists only this one has a table of this name that can be used.
+    OnlyIn([u8; 4], Root),
+    /// The newer field of this name has a register that cannot be, and the older one counts.
+    Register(&'static str, Register),
+    /// The newer and the older field of this name differ, in this order, and both can be: the newer counts.
+    Differ(&'static str, Register, Register),
 }
 
 impl Header {
@@ -94,41 +93,6 @@ impl Header {
     }
 }
 
-/// Looks for the table called `signature` in the list. Each entry of the list that is no table is told to `complain`.
-///
-/// # Errors
-/// What is wrong with the list, or [`Fault::Missing`].
-pub fn find(
-    memory: &mut dyn Physical,
-    root: Root,
-    signature: [u8; 4],
-    complain: &mut dyn FnMut(Fault),
-) -> Result<Header, Fault> {
-    let (at, name, width) = match root {
-        Root::Rsdt(at) => (at, *b"RSDT", 4),
-        Root::Xsdt(at) => (at, *b"XSDT", 8),
-    };
-    let list = Header::read(memory, at)?;
-    if list.signature != name {
-        return Err(Fault::Name(name, at));
-    }
-    for offset in (HEADER as u32..list.bytes - list.bytes % width).step_by(width as usize) {
-        let entry: [u8; 8] = list.bytes_at(memory, offset)?;
-        let entry = u64::from_le_bytes(entry) & if width == 4 { u64::from(u32::MAX) } else { u64::MAX };
-        // Only the one that is looked for is read as a whole.
-        let mut name = [0; 4];
-        match memory.read(entry, &mut name) {
-            Ok(()) if name == signature => match Header::read(memory, entry) {
-                Ok(table) => return Ok(table),
-                Err(fault) => complain(fault),
-            },
-            Ok(()) => {}
-            Err(Absent) => complain(Fault::Absent(entry)),
-        }
-    }
-    Err(Fault::Missing(signature))
-}
-
 /// Four letters, those that are none as dots.
 struct Name([u8; 4]);
 
@@ -150,6 +114,17 @@ impl fmt::Display for Fault {
             Fault::Checksum(name) => write!(f, "the checksum of the {} is wrong", Name(name)),
             Fault::Missing(name) => write!(f, "there is no {}", Name(name)),
             Fault::Pointer(at) => write!(f, "the root pointer at {at:#x} has a wrong checksum or length"),
+            Fault::Empty(name) => write!(f, "the {} lists no tables", Name(name)),
+            Fault::OnlyIn(name, root) => write!(f, "only {root} lists a usable {}", Name(name)),
+            Fault::Register(field, register) => {
+                write!(
+                    f,
+                    "the 64-bit field {field} of the FADT names {register}, which cannot be; the 32-bit one counts"
+                )
+            }
+            Fault::Differ(field, new, old) => {
+                write!(f, "the FADT has two fields {field}: {new} (64-bit), which counts, and {old} (32-bit)")
+            }
         }
     }
 }

@@ -1,4 +1,8 @@
-use crate::{Absent, Fadt, Fault, Physical, PmTimer, Register, Root, SleepType, Space, find, hpet, scan, sleep_type};
+mod sources;
+
+use crate::{
+    Absent, Fadt, Fault, Lists, Physical, PmTimer, Register, Root, SleepType, Space, find, hpet, scan, sleep_type,
+};
 
 /// Memory with holes: bytes at addresses.
 #[derive(Clone, Default)]
@@ -12,6 +16,10 @@ impl Physical for Memory {
         into.copy_from_slice(&bytes[(at - start) as usize..][..into.len()]);
         Ok(())
     }
+}
+
+fn lists(roots: &[Root]) -> Lists {
+    roots.iter().copied().collect()
 }
 
 /// A table with a checksum that is right.
@@ -58,9 +66,14 @@ fn machine() -> Memory {
     ])
 }
 
+#[track_caller]
+fn no_fault(fault: Fault) {
+    panic!("{fault}");
+}
+
 fn read(memory: &mut Memory) -> (Result<Fadt, Fault>, Vec<Fault>) {
     let mut faults = Vec::new();
-    let fadt = Fadt::read(memory, Root::Xsdt(0x8000), &mut |fault| faults.push(fault));
+    let fadt = Fadt::read(memory, lists(&[Root::Xsdt(0x8000)]), &mut |fault| faults.push(fault));
     (fadt, faults)
 }
 
@@ -72,9 +85,9 @@ fn what_the_tables_say_is_what_is_read() {
     let port = |address| Register { space: Space::Port, address };
     assert_eq!(fadt.reset, Some((port(0xCF9), 6)));
     assert_eq!(fadt.control, [Some(port(0x604)), None]);
-    assert_eq!((fadt.enable, fadt.dsdt), (Some((0xB2, 0xF1)), DSDT));
+    assert_eq!((fadt.enable, fadt.dsdt), (Some((0xB2, 0xF1)), [0, DSDT]));
     assert!(faults.is_empty());
-    assert_eq!(sleep_type(&mut memory, fadt.dsdt), Ok(Some(SleepType([7, 1]))));
+    assert_eq!(sleep_type(&mut memory, fadt.dsdt, &mut no_fault), Ok(Some(SleepType([7, 1]))));
 }
 
 #[test]
@@ -92,7 +105,11 @@ fn wherever_the_name_lies_in_the_byte_code_it_is_found() {
             let mut bytes = vec![0x70; before];
             bytes.extend(code);
             let mut memory = Memory(vec![(DSDT, table(b"DSDT", &bytes))]);
-            assert_eq!(sleep_type(&mut memory, DSDT), Ok(wanted.map(SleepType)), "{before} bytes before {code:02x?}");
+            assert_eq!(
+                sleep_type(&mut memory, [0, DSDT], &mut no_fault),
+                Ok(wanted.map(SleepType)),
+                "{before} bytes before {code:02x?}"
+            );
         }
     }
 }
@@ -116,26 +133,28 @@ fn each_thing_that_is_wrong_has_a_name() {
     }
     let mut memory = machine();
     memory.0[3].1[4..8].copy_from_slice(&100_000u32.to_le_bytes());
-    assert!(matches!(sleep_type(&mut memory, DSDT), Err(Fault::Absent(_))), "longer than memory");
+    assert!(matches!(sleep_type(&mut memory, [0, DSDT], &mut no_fault), Err(Fault::Absent(_))), "longer than memory");
 
     let mut memory = machine();
-    let root = Root::Rsdt(0x8000);
-    assert_eq!(find(&mut memory, root, *b"FACP", &mut |_| {}), Err(Fault::Name(*b"RSDT", 0x8000)));
-    assert_eq!(find(&mut memory, Root::Xsdt(u64::MAX - 3), *b"FACP", &mut |_| {}), Err(Fault::Absent(u64::MAX - 3)));
-    assert_eq!(sleep_type(&mut memory, FADT), Err(Fault::Name(*b"DSDT", FADT)));
+    let list = lists(&[Root::Rsdt(0x8000)]);
+    assert_eq!(find(&mut memory, list, *b"FACP", &mut |_| {}), Err(Fault::Name(*b"RSDT", 0x8000)));
+    let list = lists(&[Root::Xsdt(u64::MAX - 3)]);
+    assert_eq!(find(&mut memory, list, *b"FACP", &mut |_| {}), Err(Fault::Absent(u64::MAX - 3)));
+    assert_eq!(sleep_type(&mut memory, [0, FADT], &mut no_fault), Err(Fault::Name(*b"DSDT", FADT)));
 }
 
 #[test]
 fn a_table_that_lists_itself_or_is_cut_short_ends_the_reading() {
     let list = 0x8000u32.to_le_bytes().repeat(1000);
     let mut memory = Memory(vec![(0x8000, table(b"RSDT", &list))]);
-    assert_eq!(find(&mut memory, Root::Rsdt(0x8000), *b"FACP", &mut |_| {}), Err(Fault::Missing(*b"FACP")));
+    let rsdt = lists(&[Root::Rsdt(0x8000)]);
+    assert_eq!(find(&mut memory, rsdt, *b"FACP", &mut |_| {}), Err(Fault::Missing(*b"FACP")));
     // An ACPI 1.0 table ends before the reset register.
     let list = (FADT as u32).to_le_bytes();
     let short = table(b"FACP", &fadt()[..116 - 36]);
     let mut memory = Memory(vec![(0x8000, table(b"RSDT", &list)), (FADT & 0xFFFF_FFFF, short)]);
-    let fadt = Fadt::read(&mut memory, Root::Rsdt(0x8000), &mut |_| {}).expect("a short table");
-    assert_eq!((fadt.reset, fadt.dsdt), (None, DSDT));
+    let fadt = Fadt::read(&mut memory, rsdt, &mut |_| {}).expect("a short table");
+    assert_eq!((fadt.reset, fadt.dsdt), (None, [0, DSDT]));
 }
 
 #[test]
@@ -160,17 +179,18 @@ fn the_root_pointer_is_found_where_a_bios_puts_it() {
         let mut faults = Vec::new();
         (scan(&mut memory, &mut |fault| faults.push(fault)), faults)
     };
-    assert_eq!(look(place(&pointer(2))), (Some(Root::Xsdt(0x1_0000_5678)), vec![]));
-    assert_eq!(look(place(&pointer(0)[..20])), (Some(Root::Rsdt(0x1234)), vec![]));
+    let old = lists(&[Root::Rsdt(0x1234)]);
+    assert_eq!(look(place(&pointer(2))), (Some(lists(&[Root::Xsdt(0x1_0000_5678), Root::Rsdt(0x1234)])), vec![]));
+    assert_eq!(look(place(&pointer(0)[..20])), (Some(old), vec![]));
     let mut bad = pointer(2);
     bad[30] ^= 1;
     let fault = Fault::Pointer(0xF_5000);
-    assert_eq!(look(place(&bad)), (Some(Root::Rsdt(0x1234)), vec![fault]), "the first part is right");
+    assert_eq!(look(place(&bad)), (Some(old), vec![fault]), "the first part is right");
     bad[12] ^= 1;
     assert_eq!(look(place(&bad)), (None, vec![fault]));
     let mut long = pointer(2);
     long[20..24].copy_from_slice(&u32::MAX.to_le_bytes());
-    assert_eq!(look(place(&long)), (Some(Root::Rsdt(0x1234)), vec![fault]), "a length of 4 GiB");
+    assert_eq!(look(place(&long)), (Some(old), vec![fault]), "a length of 4 GiB");
 
     // In the extended data, which the BIOS's data says where to find.
     let mut extended = place(&bad);
@@ -179,7 +199,7 @@ fn the_root_pointer_is_found_where_a_bios_puts_it() {
     data.extend(&pointer(0)[16..20]);
     extended.0.push((0x40E, 0x9FC0u16.to_le_bytes().to_vec()));
     extended.0.push((0x9_FC00, data));
-    assert_eq!(look(extended.clone()), (Some(Root::Rsdt(0x1234)), vec![]));
+    assert_eq!(look(extended.clone()), (Some(old), vec![]));
     extended.0[1].1 = 0xFFFFu16.to_le_bytes().to_vec();
     assert_eq!(look(extended), (None, vec![fault]), "a segment in the BIOS is no extended data");
     assert_eq!(look(Memory::default()), (None, vec![]));
@@ -192,12 +212,12 @@ fn clocks_are_where_the_tables_say() {
     address.extend(0xFED0_0000u64.to_le_bytes());
     let mut memory = machine();
     memory.0[1].1 = table(b"HPET", &address);
-    let no_fault = &mut |fault| panic!("{fault}");
+    let list = lists(&[Root::Xsdt(0x8000)]);
     let register = Register { space: Space::Memory, address: 0xFED0_0000 };
-    assert_eq!(hpet(&mut memory, Root::Xsdt(0x8000), no_fault), Ok(Some(register)));
+    assert_eq!(hpet(&mut memory, list, &mut no_fault), Ok(Some(register)));
     memory.0[1].1 = table(b"HPET", &[0; 16]);
-    assert_eq!(hpet(&mut memory, Root::Xsdt(0x8000), no_fault), Ok(None));
-    assert_eq!(hpet(&mut machine(), Root::Xsdt(0x8000), no_fault), Err(Fault::Missing(*b"HPET")));
+    assert_eq!(hpet(&mut memory, list, &mut no_fault), Ok(None));
+    assert_eq!(hpet(&mut machine(), list, &mut no_fault), Err(Fault::Missing(*b"HPET")));
 
     let with = |put: &[(usize, &[u8])]| {
         let mut bytes = fadt();
@@ -208,8 +228,14 @@ fn clocks_are_where_the_tables_say() {
     };
     let port = |address| Some(Register { space: Space::Port, address });
     assert_eq!(with(&[]), None);
-    assert_eq!(with(&[(76, &0x608u32.to_le_bytes()), (91, &[4])]), Some(PmTimer { register: port(0x608), bytes: 4 }));
-    assert_eq!(with(&[(91, &[4])]), Some(PmTimer { register: None, bytes: 4 }));
+    assert_eq!(
+        with(&[(76, &0x608u32.to_le_bytes()), (91, &[4])]),
+        Some(PmTimer { registers: [None, port(0x608)], bytes: 4 })
+    );
+    assert_eq!(with(&[(91, &[4])]), Some(PmTimer { registers: [None; 2], bytes: 4 }));
     let new: &[u8] = &[1, 32, 0, 3, 8, 0x18, 0, 0];
-    assert_eq!(with(&[(76, &[8]), (91, &[3]), (208, new)]), Some(PmTimer { register: port(0x1808), bytes: 3 }));
+    assert_eq!(
+        with(&[(76, &[8]), (91, &[3]), (208, new)]),
+        Some(PmTimer { registers: [port(0x1808), port(8)], bytes: 3 })
+    );
 }

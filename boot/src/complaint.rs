@@ -54,6 +54,11 @@ pub enum Complaint {
         /// The tag's type.
         tag: u32,
     },
+    /// In a copy of ACPI's root pointer the part that is newer than ACPI 1.0 has a wrong checksum. The older part counts.
+    HalfRsdp {
+        /// The tag's type.
+        tag: u32,
+    },
     /// There is no memory map.
     NoMemoryMap,
 }
@@ -97,6 +102,13 @@ impl fmt::Display for Complaint {
             }
             Complaint::BadRsdp { tag } => {
                 write!(f, "the copy of the RSDP in tag {tag} ({}) has a wrong checksum and is ignored", name(tag))
+            }
+            Complaint::HalfRsdp { tag } => {
+                write!(
+                    f,
+                    "the newer part of the RSDP in tag {tag} ({}) has a wrong checksum; its RSDT counts",
+                    name(tag)
+                )
             }
             Complaint::NoMemoryMap => f.write_str("the loader gave no memory map"),
         }

@@ -184,14 +184,11 @@ impl<'a> BootInfo<'a> {
         Some(Framebuffer { address: PhysAddr(tag.address()), made_of })
     }
 
-    /// Where ACPI's tables are listed: in the newer list, if there are two. The root pointer's checksums are right.
-    pub fn acpi_root(&self) -> Option<acpi::Root> {
+    /// Where ACPI's tables are listed, as the root pointers say of which the loader gave copies. Their checksums are right.
+    pub fn acpi_lists(&self) -> acpi::Lists {
         // Read here: the library makes pointers of the addresses, which have 32 bits only on i686.
-        let xsdt = self.payload(tag::RSDP_2).and_then(|rsdp| rsdp.get(24..32)?.first_chunk());
-        let xsdt = xsdt.map(|xsdt| u64::from_le_bytes(*xsdt)).filter(|xsdt| *xsdt != 0);
-        let rsdt = self.payload(tag::RSDP_1).and_then(|rsdp| rsdp.get(16..20)?.first_chunk());
-        let rsdt = rsdt.map(|rsdt| u64::from(u32::from_le_bytes(*rsdt)));
-        xsdt.map(acpi::Root::Xsdt).or(rsdt.map(acpi::Root::Rsdt))
+        let pointers = [tag::RSDP_2, tag::RSDP_1].into_iter().filter_map(|kind| self.payload(kind));
+        pointers.flat_map(|pointer| acpi::Lists::in_pointer(pointer).iter()).collect()
     }
 
     /// The sections of the kernel's file that are no part of the image, where the loader left them.

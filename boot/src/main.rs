@@ -148,7 +148,7 @@ fn bring_up(said: &'static BootInfo<'static>) -> Result<Machine, Refusal> {
         arch: ARCH,
         command_line: said.command_line(),
         loader: said.loader(),
-        acpi: said.acpi_root(),
+        acpi: said.acpi_lists(),
         selftest: options.selftest,
         max_cpus: options.max_cpus,
     };

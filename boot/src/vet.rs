@@ -14,6 +14,10 @@ const HEADER: usize = 8;
 /// Bytes of a memory map's entry, as far as they are known.
 const ENTRY: usize = 24;
 
+/// Bytes of ACPI's root pointer before there was a list with 64-bit addresses, and where that list's address stands since.
+const RSDP: usize = 20;
+const XSDT: core::ops::Range<usize> = 24..32;
+
 /// A type that is not assigned.
 const NOBODYS: u32 = u32::from_le_bytes(*b"gone");
 
@@ -72,7 +76,7 @@ pub fn vet(bytes: &mut [u8], size: usize, complaints: &mut Complaints) -> Option
         } else if let Some(complaint) = content(bytes.get_mut(at..at + length)?, kind) {
             complaints.push(complaint);
             match complaint {
-                Complaint::NotUtf8 { .. } => {}
+                Complaint::NotUtf8 { .. } | Complaint::HalfRsdp { .. } => {}
                 Complaint::CutEntry => shorten(bytes, at, 16 + (length - 16) / ENTRY * ENTRY, next),
                 _ => put(bytes, at, NOBODYS),
             }
@@ -119,7 +123,14 @@ fn content(bytes: &mut [u8], kind: u32) -> Option<Complaint> {
         },
         tag::RSDP_1 if bytes.len() != 28 => malformed,
         tag::RSDP_2 if bytes.len() != 44 => malformed,
-        tag::RSDP_1 | tag::RSDP_2 => (!is_rsdp(&bytes[8..])).then_some(Complaint::BadRsdp { tag: kind }),
+        tag::RSDP_1 | tag::RSDP_2 => match &mut bytes[8..] {
+            pointer if is_rsdp(pointer) => None,
+            pointer if is_rsdp(&pointer[..RSDP]) => {
+                pointer[XSDT].fill(0);
+                Some(Complaint::HalfRsdp { tag: kind })
+            }
+            _ => Some(Complaint::BadRsdp { tag: kind }),
+        },
         _ => None,
     }
 }
@@ -143,7 +154,7 @@ fn framebuffer(bytes: &[u8]) -> Option<()> {
 /// Whether `bytes` are a root pointer: each of its two parts sums up to 0 (ACPI Specification 6.5, 5.2.5.3).
 fn is_rsdp(bytes: &[u8]) -> bool {
     let sum = |bytes: &[u8]| bytes.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
-    bytes.starts_with(b"RSD PTR ") && sum(&bytes[..20]) == 0 && (bytes.len() == 20 || sum(bytes) == 0)
+    bytes.starts_with(b"RSD PTR ") && sum(&bytes[..RSDP]) == 0 && (bytes.len() == RSDP || sum(bytes) == 0)
 }
 
 /// Turns each byte of a text that does not belong to UTF-8 into a question mark. Tells whether there was none. The

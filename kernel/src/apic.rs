@@ -30,14 +30,15 @@ pub fn open(machine: &mut Machine) -> Option<(Listed, u32)> {
 }
 
 fn list(machine: &mut Machine) -> Option<Listed> {
-    let Some(root) = machine.boot.acpi else {
+    let lists = machine.boot.acpi;
+    if lists.is_empty() {
         info!("cpus: one; there are no ACPI tables that would list others");
         return None;
-    };
+    }
     let memory = &mut Reader(machine);
     let mut listed = Listed { cpus: Vec::new(), wiring: Wiring::default() };
     let (mut absent, mut lost) = (0, 0);
-    let read = Madt::read(memory, root, &mut |fault| warn!("acpi: {fault}")).and_then(|madt| {
+    let read = Madt::read(memory, lists, &mut |fault| warn!("acpi: {fault}")).and_then(|madt| {
         madt.each(memory, &mut |entry| match entry {
             Entry::Processor(processor) if processor.state == State::Enabled => match listed.cpus.try_reserve(1) {
                 Ok(()) => listed.cpus.push(processor.apic),

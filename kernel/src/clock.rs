@@ -7,7 +7,7 @@
 
 use core::fmt::{self, Write};
 
-use acpi::{Fadt, Fault, PmTimer, Space};
+use acpi::{Fadt, Fault, PmTimer, Register, Space};
 use log::{debug, warn};
 
 use crate::console::Console;
@@ -19,7 +19,7 @@ use crate::{Machine, Reference, Unfit};
 const HPET_BYTES: u64 = 0x110;
 
 /// The least I/O port that the power management timer can have: those below belong to the devices of the ISA bus.
-const LEAST_PORT: u64 = 0x400;
+const LEAST_PORT: u16 = 0x400;
 
 /// What the time is told by.
 #[derive(Clone, Copy, Debug, Default)]
@@ -119,8 +119,11 @@ fn read<T>(name: &str, table: Result<T, Fault>) -> Option<T> {
 }
 
 fn hpet(machine: &mut Machine) -> Attempt {
-    let Some(root) = machine.boot.acpi else { return Ok(None) };
-    let table = acpi::hpet(&mut Reader(machine), root, &mut |fault| debug!("acpi: {fault}"));
+    let lists = machine.boot.acpi;
+    if lists.is_empty() {
+        return Ok(None);
+    }
+    let table = acpi::hpet(&mut Reader(machine), lists, &mut |fault| debug!("acpi: {fault}"));
     let Some(register) = read("HPET", table) else { return Ok(None) };
     let register = register.filter(|register| register.space == Space::Memory).ok_or(Refused::Nowhere)?;
     let at = register.address;
@@ -128,23 +131,37 @@ fn hpet(machine: &mut Machine) -> Attempt {
     Ok(Some(prepared(machine, Reference::Hpet { registers })?))
 }
 
+/// Tries the port of each field that the table has for it, the newer first.
 fn pm_timer(machine: &mut Machine) -> Attempt {
-    let Some(root) = machine.boot.acpi else { return Ok(None) };
-    let table = Fadt::read(&mut Reader(machine), root, &mut |fault| debug!("acpi: {fault}"));
-    let Some(PmTimer { register, bytes }) = read("PM timer", table).and_then(|fadt| fadt.pm_timer) else {
+    let lists = machine.boot.acpi;
+    if lists.is_empty() {
+        return Ok(None);
+    }
+    let table = Fadt::read(&mut Reader(machine), lists, &mut |fault| debug!("acpi: {fault}"));
+    let Some(PmTimer { registers, bytes }) = read("PM timer", table).and_then(|fadt| fadt.pm_timer) else {
         return Ok(None);
     };
     if bytes != 4 {
         return Err(Refused::Bytes(bytes));
     }
-    let at = match register {
-        Some(register) if register.space != Space::Port => return Err(Refused::Nowhere),
-        Some(register) => register.address,
-        None => 0,
-    };
-    match u16::try_from(at) {
-        Ok(port) if at >= LEAST_PORT => Ok(Some(prepared(machine, Reference::PmTimer { port })?)),
-        _ => Err(Refused::Port(at)),
+    let [new, old] = registers;
+    match (new, old) {
+        (Some(new), Some(old)) => pm_timer_at(machine, new).or_else(|refused| {
+            warn!("clock: the PM timer of the newer field is not used: {refused}");
+            pm_timer_at(machine, old)
+        }),
+        (Some(register), None) | (None, Some(register)) => pm_timer_at(machine, register),
+        (None, None) => Err(Refused::Port(0)),
+    }
+}
+
+fn pm_timer_at(machine: &Machine, register: Register) -> Attempt {
+    if register.space != Space::Port {
+        return Err(Refused::Nowhere);
+    }
+    match register.port() {
+        Some(port) if port >= LEAST_PORT => Ok(Some(prepared(machine, Reference::PmTimer { port })?)),
+        _ => Err(Refused::Port(register.address)),
     }
 }
 

@@ -59,7 +59,7 @@ use console::Console;
 pub fn start(mut machine: Machine) -> ! {
     let mut console = Console::new(machine.platform);
     take_stock(&machine);
-    tables::find_root(&mut machine);
+    tables::find_lists(&mut machine);
     clock::find(&mut machine);
     threads::start(&mut machine);
     if let Some((listed, own)) = apic::open(&mut machine) {

@@ -37,7 +37,7 @@ pub struct BootFacts {
     /// The loader's name.
     pub loader: &'static str,
     /// Where ACPI's tables are listed, if the loader knows or a BIOS has it where it should.
-    pub acpi: Option<acpi::Root>,
+    pub acpi: acpi::Lists,
     /// Whether the command line asks for the self-tests.
     pub selftest: bool,
     /// How many CPUs may run at most, if the command line says so.

@@ -75,14 +75,18 @@ impl fmt::Display for Trouble {
 }
 
 fn read_fadt(machine: &mut Machine) -> Result<Fadt, Trouble> {
-    let root = machine.boot.acpi.ok_or(Trouble::NoRoot)?;
-    Ok(Fadt::read(&mut Reader(machine), root, &mut |fault| warn!("acpi: {fault}"))?)
+    let lists = machine.boot.acpi;
+    if lists.is_empty() {
+        return Err(Trouble::NoRoot);
+    }
+    Ok(Fadt::read(&mut Reader(machine), lists, &mut |fault| warn!("acpi: {fault}"))?)
 }
 
 fn read_sleep(machine: &mut Machine) -> Result<Sleep, Trouble> {
     let fadt = read_fadt(machine)?;
-    let SleepType(types) = acpi::sleep_type(&mut Reader(machine), fadt.dsdt)?.ok_or(Trouble::NoSleepType)?;
-    let control = fadt.control.map(|register| port(register?));
+    let read = acpi::sleep_type(&mut Reader(machine), fadt.dsdt, &mut |fault| warn!("acpi: {fault}"));
+    let SleepType(types) = read?.ok_or(Trouble::NoSleepType)?;
+    let control = fadt.control.map(|register| register?.port());
     if control[0].is_none() {
         return Err(Trouble::NoRegister);
     }
@@ -91,13 +95,9 @@ fn read_sleep(machine: &mut Machine) -> Result<Sleep, Trouble> {
     Ok(sleep)
 }
 
-fn port(register: Register) -> Option<u16> {
-    if register.space == Space::Port { u16::try_from(register.address).ok() } else { None }
-}
-
 fn reset(register: Register, value: u8) -> Option<Reset> {
     match register.space {
-        Space::Port => port(register).map(|port| Reset::Port { port, value }),
+        Space::Port => register.port().map(|port| Reset::Port { port, value }),
         // Device, function and offset on bus 0, 16 bits each (ACPI Specification 6.5, 4.8.3.6).
         Space::PciConfig => {
             let part = |shift: u32| (register.address >> shift) as u16;

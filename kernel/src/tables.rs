@@ -10,11 +10,23 @@ use mm::{Cache, Kind, PhysAddr, Width};
 
 use crate::Machine;
 
-/// Looks for the list of tables where a BIOS has it, if the loader did not say where it is.
-pub fn find_root(machine: &mut Machine) {
-    if machine.boot.acpi.is_none() {
-        machine.boot.acpi = acpi::scan(&mut Reader(machine), &mut |fault| warn!("acpi: {fault}"));
+/// Keeps those lists of tables that can be used. If the loader named none of that kind, it looks for the root pointer where a
+/// BIOS has it. The log says what is wrong with each other list.
+pub fn find_lists(machine: &mut Machine) {
+    let named = machine.boot.acpi;
+    let complain = &mut |fault| warn!("acpi: {fault}");
+    let mut usable = named.usable(&mut Reader(machine), complain);
+    if usable.is_empty() {
+        let scanned = acpi::scan(&mut Reader(machine), complain).filter(|scanned| *scanned != named);
+        usable = scanned.unwrap_or_default().usable(&mut Reader(machine), complain);
     }
+    if usable != named && !named.is_empty() {
+        match usable.iter().next() {
+            Some(root) => warn!("acpi: {root} is used instead"),
+            None => warn!("acpi: no list of tables is left"),
+        }
+    }
+    machine.boot.acpi = usable;
 }
 
 /// Physical memory as the memory map has it.

@@ -155,7 +155,7 @@ fn exercise(info: &BootInfo) -> String {
     let modules: Vec<_> = info.modules().collect();
     let loaded: Vec<_> = info.loaded_sections().collect();
     let complaints: Vec<String> = info.complaints().iter().map(|complaint| complaint.to_string()).collect();
-    let (screen, acpi, symbols) = (info.framebuffer(), info.acpi_root(), info.symbols());
+    let (screen, acpi, symbols) = (info.framebuffer(), info.acpi_lists(), info.symbols());
     let regions: Vec<_> = map.iter().collect();
     let texts = (info.command_line(), info.loader());
     format!("{texts:?} {modules:?} {loaded:?} {screen:?} {acpi:?} {symbols:?} {regions:?} {complaints:?}")
@@ -174,7 +174,8 @@ fn everything_that_was_said_is_heard() {
     let made_of = MadeOf::Pixels(Geometry { width: 1024, height: 768, pitch: 4096, depth: 32, format });
     let screen = Framebuffer { address: PhysAddr(0xFD00_0000), made_of };
     assert_eq!(info.framebuffer(), Some(screen));
-    assert_eq!(info.acpi_root(), Some(acpi::Root::Xsdt(0x1_0000_0040)));
+    let acpi = [acpi::Root::Xsdt(0x1_0000_0040), acpi::Root::Rsdt(0x40), acpi::Root::Rsdt(0x7FE_0000)];
+    assert_eq!(info.acpi_lists(), acpi.into_iter().collect());
     let extent = |start, bytes| Extent { start: PhysAddr(start), bytes };
     let table = SymbolTable { symbols: extent(0x40_0000, 0x2400), strings: extent(0x40_2400, 0x1234) };
     assert_eq!(info.symbols(), Some(table));
@@ -205,7 +206,7 @@ fn what_is_missing_is_not_there() {
     let info = memory.read();
     assert_eq!(complaints(&info), [Complaint::NoMemoryMap]);
     assert_eq!((info.command_line(), info.loader()), ("", ""));
-    assert_eq!((info.framebuffer(), info.acpi_root(), info.symbols()), (None, None, None));
+    assert_eq!((info.framebuffer(), info.acpi_lists(), info.symbols()), (None, acpi::Lists::default(), None));
     assert_eq!((info.modules().count(), info.memory().count()), (0, 0));
     // The newer of ACPI's lists can be missing although the tag is there, and a module can be empty.
     let mut memory = Loader::default()
@@ -217,5 +218,6 @@ fn what_is_missing_is_not_there() {
         .load(8);
     let info = memory.read();
     assert_eq!(info.modules().map(|module| module.bytes).collect::<Vec<_>>(), [0]);
-    assert_eq!((complaints(&info), info.acpi_root()), (vec![], Some(acpi::Root::Rsdt(0x7FE_0000))));
+    let old = [acpi::Root::Rsdt(0x7FE_0000)].into_iter().collect();
+    assert_eq!((complaints(&info), info.acpi_lists()), (vec![], old));
 }

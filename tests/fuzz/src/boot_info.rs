@@ -59,7 +59,7 @@ fn tell(info: &BootInfo) -> String {
     layers.contain(&small);
 
     let texts = (info.command_line(), info.loader());
-    let rest = (info.framebuffer(), info.acpi_root(), info.symbols());
+    let rest = (info.framebuffer(), info.acpi_lists(), info.symbols());
     let regions: Vec<Region> = map.iter().copied().collect();
     let wrote = write!(told, "{texts:?} {modules:?} {loaded:?} {rest:?} {regions:?} {}", info.complaints().more());
     assert!(wrote.is_ok());

@@ -106,7 +106,7 @@ impl Board {
                 arch: "x86_64",
                 command_line: "",
                 loader: "none",
-                acpi: None,
+                acpi: Default::default(),
                 selftest: false,
                 max_cpus: None,
             },
