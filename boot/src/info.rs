@@ -144,8 +144,11 @@ impl<'a> BootInfo<'a> {
     ///
     /// Returns how many bytes of modules and sections lie where there is no RAM.
     pub fn describe(&self, map: &mut MemoryMap) -> u64 {
-        for (start, bytes, kind) in self.memory() {
-            map.insert(start, bytes, kind);
+        // Usable RAM first: a map without places for all has to know what it would give up.
+        for usable in [true, false] {
+            for (start, bytes, kind) in self.memory().filter(|(.., kind)| usable == (*kind == Kind::Usable)) {
+                map.insert(start, bytes, kind);
+            }
         }
         // Sizes are claims too: their sum may be more than a number can be.
         let modules = self.modules().map(|module| map.claim(module.start, module.bytes, Kind::Module));

@@ -205,8 +205,13 @@ fn read_memory_map(said: &BootInfo, selection: &Selection) -> MemoryMap<'static>
         );
     }
     let losses = map.losses();
-    if losses.dropped > 0 {
-        warn!("memory: too many regions; {} KiB of RAM are left alone", losses.dropped_bytes >> 10);
+    if losses.joined + losses.dropped > 0 {
+        warn!(
+            "memory: too many regions: {} were joined with others, {} KiB of RAM in {} runs are given up",
+            losses.joined,
+            losses.dropped_bytes >> 10,
+            losses.dropped
+        );
     }
     if losses.clamped > 0 {
         warn!("memory: {} regions reach beyond what any CPU can address and were cut off", losses.clamped);

@@ -5,14 +5,16 @@
 //! they arrive, so that whoever reads the map later finds it sorted, disjoint and in whole pages. Where regions
 //! disagree about a page, the most restrictive one wins: to lose RAM is a pity, to use what is not RAM is a crash.
 //!
-//! The map is an array that the caller gives: it is needed before there is a heap. When the array is full the map
-//! forgets usable RAM, the smallest run first, and never something that has to be left alone.
+//! The map is an array that the caller gives: it is needed before there is a heap. When the array is full, the map gives up
+//! what costs the least RAM (see [`room`]), and never something that has to be left alone.
 
 mod region;
+mod room;
 
 use crate::{Frame, FrameRun, PAGE_SHIFT, PAGE_SIZE, PhysAddr};
 
 pub use region::{Kind, Region};
+use room::WORKING_PLACES;
 
 /// No x86 CPU has more physical address bits (SDM vol. 3A, 4.1.4). What a loader lists beyond them does not exist.
 const MAX_PHYS_BITS: u32 = 52;
@@ -20,9 +22,11 @@ const MAX_PHYS_BITS: u32 = 52;
 /// What did not get into a [`MemoryMap`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Losses {
-    /// How many runs of usable RAM were forgotten because the map's storage was full.
+    /// How many regions became one with a neighbour because the map's storage was full.
+    pub joined: u64,
+    /// How many runs of usable RAM were given up for the same reason.
     pub dropped: u64,
-    /// Bytes of usable RAM in them.
+    /// Bytes of RAM that this cost.
     pub dropped_bytes: u64,
     /// How many regions reached beyond what any physical address can be, by their size or by wrapping round 2^64,
     /// and were cut off there.
@@ -36,19 +40,30 @@ pub struct MemoryMap<'a> {
     used: usize,
     limit: u64,
     losses: Losses,
+    /// How many regions the searches for room have looked at.
+    #[cfg(test)]
+    visited: usize,
 }
 
 impl<'a> MemoryMap<'a> {
     /// The least storage that a map can work with.
     pub const LEAST_STORAGE: usize = 4;
 
-    /// A map of nothing. N regions that overlap in the worst way need 2 N + 1 places in `storage`.
+    /// A map of nothing. N regions that overlap in the worst way need 2 N + 3 places in `storage`: two are used while a region
+    /// is put in.
     ///
     /// # Panics
     /// If there are fewer than [`LEAST_STORAGE`](Self::LEAST_STORAGE) places.
     pub fn new(storage: &'a mut [Region]) -> Self {
         assert!(storage.len() >= Self::LEAST_STORAGE, "no storage for a memory map");
-        Self { storage, used: 0, limit: 1 << MAX_PHYS_BITS, losses: Losses::default() }
+        Self {
+            storage,
+            used: 0,
+            limit: 1 << MAX_PHYS_BITS,
+            losses: Losses::default(),
+            #[cfg(test)]
+            visited: 0,
+        }
     }
 
     /// Adds what is known about the `bytes` bytes from `start` on. The order of such calls does not matter.
@@ -166,11 +181,6 @@ impl<'a> MemoryMap<'a> {
         })
     }
 
-    /// How much RAM nobody has claimed, in KiB.
-    pub fn total_usable_kib(&self) -> u64 {
-        self.usable_runs().map(|run| run.count * (PAGE_SIZE / 1024)).sum()
-    }
-
     /// How much RAM there is, whoever has claimed it, in KiB.
     pub fn total_ram_kib(&self) -> u64 {
         self.ram_runs().map(|run| run.count * (PAGE_SIZE / 1024)).sum()
@@ -189,8 +199,8 @@ impl<'a> MemoryMap<'a> {
     /// Makes `start .. end` (whole pages) `kind` wherever it is nothing so far, or of a kind that `yields` to it.
     ///
     /// It goes from one stretch where `kind` wins to the next. In such a stretch every region gives way; what
-    /// sticks out of the stretch at either end remains. Each step looks for its place anew, because room for a
-    /// piece may have to be made anywhere in the array.
+    /// sticks out of the stretch at either end remains. Each step looks for its place anew, because the one before it
+    /// may have made room anywhere in the array.
     fn lay_where(&mut self, start: u64, end: u64, kind: Kind, yields: fn(Kind, Kind) -> bool) {
         let mut at = start;
         while at < end {
@@ -233,51 +243,21 @@ impl<'a> MemoryMap<'a> {
                 pieces.push(Region { start: PhysAddr(stretch), ..right });
             }
 
-            if self.used + pieces.len > self.storage.len() + (last - first) {
-                if self.make_room(&middle) {
-                    continue;
-                }
-            } else {
-                self.splice(first, last, pieces.as_slice());
+            self.splice(first, last, pieces.as_slice());
+            let full = self.storage.len() - WORKING_PLACES;
+            if self.used > full {
+                self.make_room(self.used - full);
             }
             at = stretch;
         }
     }
 
-    /// Puts `pieces` in the place of the regions `first .. last`. There is room for them.
+    /// Puts `pieces` in the place of the regions `first .. last`. They are at most two more, for which there is always room.
     fn splice(&mut self, first: usize, last: usize, pieces: &[Region]) {
         let behind = first + pieces.len();
         self.storage.copy_within(last..self.used, behind);
         self.storage[first..behind].copy_from_slice(pieces);
         self.used = self.used + pieces.len() - (last - first);
-    }
-
-    /// Frees one place for a piece of `newcomer`: forgets the smallest run of usable RAM. If that is the newcomer
-    /// itself nothing is freed, and the answer is no.
-    ///
-    /// Without usable RAM, the two regions with the least between them become one of the stricter kind. What was
-    /// to be left alone still is, and so is what was unknown between them.
-    fn make_room(&mut self, newcomer: &Region) -> bool {
-        let regions = &self.storage[..self.used];
-        let usable = regions.iter().enumerate().filter(|(_, region)| region.kind == Kind::Usable);
-        let smallest = usable.min_by_key(|(_, region)| region.bytes());
-        if newcomer.kind == Kind::Usable && smallest.is_none_or(|(_, region)| newcomer.bytes() <= region.bytes()) {
-            self.losses.dropped += 1;
-            self.losses.dropped_bytes += newcomer.bytes();
-            return false;
-        }
-        if let Some((index, region)) = smallest {
-            self.losses.dropped += 1;
-            self.losses.dropped_bytes += region.bytes();
-            self.splice(index, index + 1, &[]);
-            return true;
-        }
-        let gap = |index: usize| regions[index + 1].start.0 - regions[index].end.0;
-        let Some(index) = (0..self.used.saturating_sub(1)).min_by_key(|index| gap(*index)) else { return false };
-        let (left, right) = (regions[index], regions[index + 1]);
-        // One piece for two regions or more: this needs no room of its own.
-        self.lay(left.start.0, right.end.0, left.kind.max(right.kind));
-        true
     }
 }
 
