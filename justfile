@@ -123,10 +123,11 @@ bench-boot *WORDS: iso
 atlas:
     tools/atlas
 
-# Check format, clippy, the direction of dependencies, and that the i686 kernel runs on an i486
+# Check format, clippy, the direction of dependencies, that the i686 kernel runs on an i486, and that all code has a name
 lint: build
     tools/lint
     tools/check-i486
+    tools/check-symbols
 
 # Format all Rust code
 fmt:

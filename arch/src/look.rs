@@ -12,6 +12,7 @@ use crate::trap::Frame;
 global_asm!(
     "    .text",
     "# fn look_word(at: usize, into: *mut usize) -> usize: whether there was a word.",
+    ".type look_word, @function",
     "look_word:",
     "look_read:",
     "    mov (%rdi), %rax",
@@ -21,12 +22,14 @@ global_asm!(
     "look_failed:",
     "    xor %eax, %eax",
     "    ret",
+    ".size look_word, . - look_word",
     options(att_syntax)
 );
 #[cfg(target_arch = "x86")]
 global_asm!(
     "    .text",
     "# fn look_word(at: usize, into: *mut usize) -> usize: whether there was a word.",
+    ".type look_word, @function",
     "look_word:",
     "    mov 4(%esp), %eax",
     "    mov 8(%esp), %ecx",
@@ -38,6 +41,7 @@ global_asm!(
     "look_failed:",
     "    xor %eax, %eax",
     "    ret",
+    ".size look_word, . - look_word",
     options(att_syntax)
 );
 

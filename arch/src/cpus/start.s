@@ -151,6 +151,7 @@ start_page_end:
 
 # In the high half, on the live tables, with the number taken in EBP.
     .text
+    .type start_high, @function
     .if START_LONG
     .code64
 start_high:
@@ -170,3 +171,4 @@ start_high:
     call start_entry
     .endif
     ud2
+    .size start_high, . - start_high

@@ -6,6 +6,7 @@
 # stack at `to`. Everything else the caller does not rely on, whoever it is.
     .text
     .global context_switch
+    .type context_switch, @function
 context_switch:
     mov 4(%esp), %eax
     mov 8(%esp), %edx
@@ -20,12 +21,15 @@ context_switch:
     pop %ebx
     pop %ebp
     ret
+    .size context_switch, . - context_switch
 
 # A new thread comes here, with 0 in EBP and what it is to do in EBX. The 0 where a return address would be ends its backtraces.
     .global context_begin
+    .type context_begin, @function
 context_begin:
     push $0
     jmp *%ebx
+    .size context_begin, . - context_begin
 
 # fn context_hold(seed: usize) -> usize
 #
@@ -37,6 +41,7 @@ context_begin:
     .set FLAGS, 0xED7
     .set FLAGS_KEPT, 0xED5
     .global context_hold
+    .type context_hold, @function
 context_hold:
     push %ebp
     push %ebx
@@ -94,3 +99,4 @@ context_hold:
     pop %ebx
     pop %ebp
     ret
+    .size context_hold, . - context_hold

@@ -6,6 +6,7 @@
     .global memset
 
 # fn memset(at: *mut u8, byte: i32, count: usize) -> *mut u8
+    .type memset, @function
 memset:
     push %edi
     mov 8(%esp), %edi
@@ -30,3 +31,4 @@ memset:
     mov 8(%esp), %eax
     pop %edi
     ret
+    .size memset, . - memset

@@ -29,6 +29,7 @@
 # hold segments of the GDT below, and the IDT has no gates but the two below.
     .text
     .global mode_switch
+    .type mode_switch, @function
 mode_switch:
     push %ebx
     push %ebp
@@ -51,10 +52,12 @@ mode_switched:
     pop %ebx
     xor %eax, %eax
     ret
+    .size mode_switch, . - mode_switch
 
     .section .trampoline, "ax", @progbits
     .balign 4096
     .global mode_page
+    .type mode_page, @function
 mode_page:
     mov %cr0, %ebx
     mov %ebx, %ecx
@@ -78,6 +81,7 @@ mode_page:
     # In pml3 this loads the four directory pointers too.
     mov %ecx, %cr0
     ljmp $CODE, $mode_switched
+    .size mode_page, . - mode_page
 
 mode_nmi:
     orb $MISSED_NMI, mode_missed - KERNEL_OFFSET
@@ -147,6 +151,7 @@ mode_missed:
 
     .text
     .global mode_switch_checked
+    .type mode_switch_checked, @function
 mode_switch_checked:
     push %ebx
     push %ebp
@@ -173,3 +178,4 @@ mode_switch_checked:
     pop %ebp
     pop %ebx
     ret
+    .size mode_switch_checked, . - mode_switch_checked

@@ -6,6 +6,7 @@
 # stack at `to`. Everything else the caller does not rely on, whoever it is.
     .text
     .global context_switch
+    .type context_switch, @function
 context_switch:
     push %rbp
     push %rbx
@@ -22,12 +23,15 @@ context_switch:
     pop %rbx
     pop %rbp
     ret
+    .size context_switch, . - context_switch
 
 # A new thread comes here, with 0 in RBP and what it is to do in RBX. The 0 where a return address would be ends its backtraces.
     .global context_begin
+    .type context_begin, @function
 context_begin:
     push $0
     jmp *%rbx
+    .size context_begin, . - context_begin
 
 # fn context_hold(seed: usize) -> usize
 #
@@ -39,6 +43,7 @@ context_begin:
     .set FLAGS, 0xED7
     .set FLAGS_KEPT, 0xED5
     .global context_hold
+    .type context_hold, @function
 context_hold:
     push %rbp
     push %rbx
@@ -117,3 +122,4 @@ context_hold:
     pop %rbx
     pop %rbp
     ret
+    .size context_hold, . - context_hold

@@ -45,6 +45,7 @@
 # below, and the IDT has no gates but the two below.
     .text
     .global mode_switch
+    .type mode_switch, @function
 mode_switch:
     push %rbx
     push %rbp
@@ -67,10 +68,12 @@ mode_switched:
     pop %rbx
     xor %eax, %eax
     ret
+    .size mode_switch, . - mode_switch
 
     .section .trampoline, "ax", @progbits
     .balign 4096
     .global mode_page
+    .type mode_page, @function
 mode_page:
     lidt mode_idt_pointer(%rip)
     lgdt mode_gdt_pointer(%rip)
@@ -106,6 +109,7 @@ mode_page:
 2:
     mov $mode_switched, %rax
     jmp *%rax
+    .size mode_page, . - mode_page
 
 # They run at the page's physical address, and reach the variable where the segments or the tables have it.
 mode_nmi_long:
@@ -184,6 +188,7 @@ mode_idt_end:
 
     .text
     .global mode_switch_checked
+    .type mode_switch_checked, @function
 mode_switch_checked:
     push %rbx
     push %rbp
@@ -219,3 +224,4 @@ mode_switch_checked:
     pop %rbp
     pop %rbx
     ret
+    .size mode_switch_checked, . - mode_switch_checked

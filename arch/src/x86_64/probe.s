@@ -9,6 +9,7 @@
 # Goes to `begin` with `flags`: in ring 0 if `kernel_stack` is null (then `begin` is one of the three below), else in
 # ring 3, with the stack pointer for what interrupts it stored there. Returns what the handler says, or 0.
     .global probe_run
+    .type probe_run, @function
 probe_run:
     push %rbx
     push %rbp
@@ -34,18 +35,26 @@ probe_run:
     push $USER_CODE
     push %rdi
     iretq
+    .size probe_run, . - probe_run
 
     .global probe_read, probe_write, probe_fetch, probe_resume
+    .type probe_read, @function
 probe_read:
     mov (%rsi), %al
     jmp 2f
+    .size probe_read, . - probe_read
+    .type probe_write, @function
 probe_write:
     mov %al, (%rsi)
     jmp 2f
+    .size probe_write, . - probe_write
+    .type probe_fetch, @function
 probe_fetch:
     call *%rsi
 2:
     xor %eax, %eax
+    .size probe_fetch, . - probe_fetch
+    .type probe_resume, @function
 probe_resume:
     mov probe_saved(%rip), %rsp
     mov $KERNEL_DATA, %ecx
@@ -59,3 +68,4 @@ probe_resume:
     pop %rbp
     pop %rbx
     ret
+    .size probe_resume, . - probe_resume

@@ -6,6 +6,7 @@
     .balign 16
     .global trap_stubs
 # One stub a vector, 16 bytes apart. All leave the same picture: where the CPU pushes no error code, they push a 0.
+    .type trap_stubs, @function
 trap_stubs:
     .set vector, 0
     .rept 256
@@ -21,7 +22,9 @@ trap_stubs:
     jmp trap_common
     .set vector, vector + 1
     .endr
+    .size trap_stubs, . - trap_stubs
 
+    .type trap_common, @function
 trap_common:
     push %rax
     push %rcx
@@ -68,3 +71,4 @@ trap_common:
     # The vector and the error code.
     add $16, %rsp
     iretq
+    .size trap_common, . - trap_common
