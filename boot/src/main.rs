@@ -272,7 +272,10 @@ fn find_symbols(said: &BootInfo, map: &MemoryMap, tables: &mut KernelMap, memory
         Some(unsafe { core::slice::from_raw_parts(at.0 as usize as *const u8, extent.bytes as usize) })
     };
     match (shown(found.symbols), shown(found.strings)) {
-        (Some(table), Some(strings)) => symbols::install(table, strings),
+        (Some(table), Some(strings)) => {
+            symbols::install(table, strings);
+            debug!("symbols: {} bytes at {:#x}", table.len(), found.symbols.start.0);
+        }
         _ => warn!("no symbols: the symbol table is not where the loader says it is"),
     }
 }

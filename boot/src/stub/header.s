@@ -68,3 +68,9 @@ boot_screen:
     .long 8
 boot_header_end:
 .size boot_header, . - boot_header
+
+# GRUB loads the sections that are no part of the image, the symbol table among them, to the lowest memory that is free. In
+# multiboot2 the address 0 means that a section was not loaded, but GRUB may load the first of them there. This one comes before
+# the symbol table, says nothing, and takes the whole first page.
+.section .placeholder, "", @progbits
+.skip 4096

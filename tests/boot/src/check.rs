@@ -77,6 +77,9 @@ fn mib(memory: &str) -> Option<u64> {
 
 /// Looks whether the screen shows what COM1 says, by itself: the card's letters in text mode, else the picture's.
 pub fn screen(machine: &mut Machine, row: &Row) -> Result<String, String> {
+    if row.card == "none" {
+        return Ok("no screen, ".into());
+    }
     // Enough for every screen, with ends of lines that are not wrapped.
     let said = machine.command("help", COMMAND)?;
     let said = format!("{said}strata> ");
@@ -120,7 +123,7 @@ pub fn read_screen(machine: &mut Machine, row: &Row) -> Result<(Vec<String>, usi
 /// is what came on COM1 up to the prompt.
 pub fn replayed(machine: &mut Machine, row: &Row, said: &str) -> Result<String, String> {
     // Before there is a screen, lines are broken at 80 letters. What is not said in every row may be longer.
-    if !row.says.is_empty() || matches!(row.start, Start::Hostile { .. }) {
+    if !row.says.is_empty() || row.card == "none" || matches!(row.start, Start::Hostile { .. }) {
         return Ok(String::new());
     }
     let at =

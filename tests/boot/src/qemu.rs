@@ -58,8 +58,10 @@ impl Machine {
             Expect::Silent(_) => command.args(["-serial", "none", "-vga", "none"]),
             _ => command.args(["-serial", "stdio"]),
         };
-        if !row.card.is_empty() {
-            command.args(["-vga", "none", "-device", row.card]);
+        match row.card {
+            "" => {}
+            "none" => _ = command.args(["-vga", "none"]),
+            card => _ = command.args(["-vga", "none", "-device", card]),
         }
         if row.leaves() {
             command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);

@@ -42,7 +42,7 @@ pub struct Row {
     pub clock: Option<&'static str>,
     /// What is said of the machine beside its CPU and its memory.
     pub machine: &'static str,
-    /// The graphics card, as QEMU's option `-device` has it; empty for what the machine has by itself.
+    /// The graphics card, as QEMU's option `-device` has it; `none` for no card, empty for what the machine has by itself.
     pub card: &'static str,
 }
 
