@@ -51,13 +51,14 @@ pub fn tell(out: &mut dyn Write, live: &str) -> fmt::Result {
     if cpu.cpuid {
         let (vendor, brand) = (text(&cpu.vendor), text(&cpu.brand));
         let between = if brand.is_empty() { "" } else { ", " };
-        writeln!(out, "CPU: {vendor} {}/{}/{}{between}{brand}", cpu.family, cpu.model, cpu.stepping)?;
+        write!(out, "CPU: {} {}/{}/{}", vendor.escape_debug(), cpu.family, cpu.model, cpu.stepping)?;
+        writeln!(out, "{between}{}", brand.escape_debug())?;
     } else {
         writeln!(out, "CPU: without CPUID")?;
     }
     let line = chosen.command_line;
     let end = line.floor_char_boundary(LONGEST);
-    writeln!(out, "command line: '{}'{}", &line[..end], if end < line.len() { "..." } else { "" })
+    writeln!(out, "command line: '{}'{}", line[..end].escape_debug(), if end < line.len() { "..." } else { "" })
 }
 
 /// What `bytes` say up to the first zero, without the blanks around it.

@@ -68,7 +68,7 @@ pub unsafe extern "C" fn boot_main(_magic: u32, info: *mut u8, info_bytes: usize
     panic::install();
     threads::install();
     kernel::log::init(&PC);
-    info!("Strata {} for {ARCH}, loaded by {}", env!("CARGO_PKG_VERSION"), said.loader());
+    info!("Strata {} for {ARCH}, loaded by {}", env!("CARGO_PKG_VERSION"), said.loader().escape_debug());
     log_com1(com1);
     match bring_up(said) {
         Ok(machine) => kernel::start(machine),
@@ -130,7 +130,7 @@ fn bring_up(said: &'static BootInfo<'static>) -> Result<Machine, Refusal> {
     let info = &selection.paging.routines.info;
     info!("{}: {}", info.name, selection.reason);
     identity::install(&selection, said.command_line());
-    debug!("command line: '{}'", said.command_line());
+    debug!("command line: '{}'", said.command_line().escape_debug());
     debug!("CPU: {features:?}");
 
     let mut map = read_memory_map(said, &selection);

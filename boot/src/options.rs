@@ -20,7 +20,7 @@ pub struct Options {
     pub fail_after: Option<u64>,
 }
 
-/// A word that is ignored.
+/// A word that is ignored, or not taken as it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Misuse<'a> {
     /// It is no option.
@@ -29,25 +29,36 @@ pub enum Misuse<'a> {
     Layout(&'a str),
     /// It is `maxcpus=` and no number of CPUs.
     Count(&'a str),
+    /// It has quotes at its ends, which are dropped. A loader that is given several words in quotes hands them over so.
+    Quoted(&'a str),
 }
 
 impl fmt::Display for Misuse<'_> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Misuse::Unknown(word) => write!(f, "'{word}' is no option and is ignored"),
-            Misuse::Count(word) => write!(f, "'{word}' names no number above 0 and is ignored"),
+            Misuse::Unknown(word) => write!(f, "'{}' is no option and is ignored", word.escape_debug()),
+            Misuse::Count(word) => write!(f, "'{}' names no number above 0 and is ignored", word.escape_debug()),
             Misuse::Layout(word) => {
-                write!(f, "'{word}' names no layout and is ignored; there are {}", keys::NAMES)
+                write!(f, "'{}' names no layout and is ignored; there are {}", word.escape_debug(), keys::NAMES)
             }
+            Misuse::Quoted(word) => write!(f, "the quotes of {} are dropped", word.escape_debug()),
         }
     }
 }
 
 impl Options {
-    /// Reads the words of `line`. `complain` is told of those that mean nothing here, in their order; they are ignored.
+    /// Reads the words of `line`. Those that mean nothing here go to `complain`, in their order, and are ignored. So do those with
+    /// quotes at their ends, which count without them.
     pub fn parse<'a>(line: &'a str, mut complain: impl FnMut(Misuse<'a>)) -> Self {
         let mut options = Self::default();
-        for word in line.split_whitespace() {
+        for given in line.split_whitespace() {
+            let word = given.trim_matches(['"', '\'']);
+            if word != given {
+                complain(Misuse::Quoted(given));
+            }
+            if word.is_empty() {
+                continue;
+            }
             if word.eq_ignore_ascii_case("NOXPA") {
                 options.no_xpa = true;
             } else if word.eq_ignore_ascii_case("selftest") {
@@ -91,7 +102,7 @@ mod tests {
         let mut unknown = Vec::new();
         let options = Options::parse(line, |misuse| match misuse {
             Misuse::Unknown(word) | Misuse::Count(word) => unknown.push(word),
-            Misuse::Layout(word) => panic!("{word}"),
+            Misuse::Layout(word) | Misuse::Quoted(word) => panic!("{word}"),
         });
         (options, unknown)
     }
@@ -125,9 +136,40 @@ mod tests {
 
     #[test]
     fn what_only_contains_noxpa_does_not_count() {
-        for line in ["", " ", "NOXPAX", "xNOXPA", "NO XPA", "NOXPA=1", "-NOXPA", "NOXPA,selftest", "\"NOXPA\"", "NOXPÄ"]
+        for line in ["", " ", "NOXPAX", "xNOXPA", "NO XPA", "NOXPA=1", "-NOXPA", "NOXPA,selftest", "NO\"XPA", "NOXPÄ"]
         {
             assert!(!parse(line).0.no_xpa, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn quotes_at_the_ends_of_a_word_are_dropped_and_reported() {
+        let parse = |line: &str| {
+            let mut said = Vec::new();
+            let options = Options::parse(line, |misuse| said.push(misuse.to_string()));
+            (options, said)
+        };
+        let both = Options { no_xpa: true, keys: Layout::De, ..Options::default() };
+        // As GRUB hands over `"keys=de NOXPA"`.
+        let (options, said) = parse("\"keys=de NOXPA\"");
+        assert_eq!(options, both);
+        assert_eq!(said, ["the quotes of \\\"keys=de are dropped", "the quotes of NOXPA\\\" are dropped"]);
+        assert_eq!(parse("'NOXPA' \"keys=de\" \" ''"), {
+            let quoted = ["\\'NOXPA\\'", "\\\"keys=de\\\"", "\\\"", "\\'\\'"];
+            (both, quoted.map(|word| format!("the quotes of {word} are dropped")).to_vec())
+        });
+        let (options, said) = parse("\"nonsense\"");
+        assert_eq!((options, &said[1][..]), (Options::default(), "'nonsense' is no option and is ignored"));
+    }
+
+    #[test]
+    fn control_characters_are_reported_as_escapes() {
+        for (word, shown) in
+            [("a\x1B[2J", "'a\\u{1b}[2J'"), ("maxcpus=\x07", "'maxcpus=\\u{7}'"), ("keys=\u{9b}2J", "'keys=\\u{9b}2J'")]
+        {
+            let mut said = String::new();
+            Options::parse(word, |misuse| said = misuse.to_string());
+            assert!(said.starts_with(shown) && !said.chars().any(char::is_control), "{said:?}");
         }
     }
 

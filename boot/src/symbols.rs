@@ -56,7 +56,10 @@ impl Symbols {
             }
             let name = u32::from_le_bytes(raw.first_chunk().copied()?) as usize;
             let name = self.strings.get(name..)?.split(|byte| *byte == 0).next()?;
-            Some((core::str::from_utf8(name).ok()?, offset))
+            // The loader has had it: what is no name of ours must not get to a terminal.
+            let name =
+                core::str::from_utf8(name).ok().filter(|name| name.bytes().all(|byte| byte.is_ascii_graphic()))?;
+            Some((name, offset))
         })
     }
 }

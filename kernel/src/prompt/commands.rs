@@ -281,8 +281,8 @@ const COMMANDS: [Command; 23] = [
         ),
         choices: Choices::Anything,
         run: |console, machine, _| {
-            writeln!(console, "loader:       {}", machine.boot.loader)?;
-            writeln!(console, "command line: {}", machine.boot.command_line)
+            writeln!(console, "loader:       {}", machine.boot.loader.escape_debug())?;
+            writeln!(console, "command line: {}", machine.boot.command_line.escape_debug())
         },
     },
     Command {

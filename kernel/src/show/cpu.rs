@@ -9,8 +9,8 @@ use crate::console::Console;
 pub fn cpu(console: &mut Console, machine: &Machine) -> fmt::Result {
     let facts = machine.platform.cpu();
     let (family, model, stepping) = facts.signature;
-    writeln!(console, "vendor:    {}", text(&facts.vendor, "no CPUID"))?;
-    writeln!(console, "brand:     {}", text(&facts.brand, "not in CPUID"))?;
+    writeln!(console, "vendor:    {}", text(&facts.vendor, "no CPUID").escape_debug())?;
+    writeln!(console, "brand:     {}", text(&facts.brand, "not in CPUID").escape_debug())?;
     writeln!(console, "signature: family {family}, model {model}, stepping {stepping}")?;
     writeln!(console, "physical address bits: {}", machine.features.phys_bits)?;
     for (word, present) in [("has:  ", true), ("lacks:", false)] {

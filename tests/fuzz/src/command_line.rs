@@ -2,6 +2,18 @@
 
 use boot::{Misuse, Options};
 
+/// What is reported of a word: the word, its value, or the quotes at its ends.
+#[derive(PartialEq, Eq, Debug)]
+enum Refused {
+    Word,
+    Value,
+    Quotes,
+}
+
+fn is_quote(letter: char) -> bool {
+    letter == '"' || letter == '\''
+}
+
 /// The bytes, as far as they are text, are the command line.
 pub fn run(bytes: &[u8]) {
     let line = String::from_utf8_lossy(bytes);
@@ -17,6 +29,16 @@ pub fn run(bytes: &[u8]) {
             word.push(letter);
             continue;
         }
+        let given = std::mem::take(&mut word);
+        for letter in given.chars().skip_while(|letter| is_quote(*letter)) {
+            word.push(letter);
+        }
+        while word.ends_with(is_quote) {
+            word.pop();
+        }
+        if word != given {
+            expected.push((Refused::Quotes, given));
+        }
         match word.to_ascii_lowercase().as_str() {
             "" => {}
             "noxpa" => no_xpa = true,
@@ -26,24 +48,25 @@ pub fn run(bytes: &[u8]) {
                 if keys::NAMES.split(", ").any(|known| known == name) {
                     layout = name.to_string();
                 } else {
-                    expected.push((true, word.clone()));
+                    expected.push((Refused::Value, word.clone()));
                 }
             }
             lower if lower.starts_with("maxcpus=") => match lower["maxcpus=".len()..].parse() {
                 Ok(count @ 1..) => most = Some(count),
-                _ => expected.push((true, word.clone())),
+                _ => expected.push((Refused::Value, word.clone())),
             },
-            _ => expected.push((false, word.clone())),
+            _ => expected.push((Refused::Word, word.clone())),
         }
         word.clear();
     }
     assert_eq!((options.no_xpa, options.selftest, options.max_cpus), (no_xpa, selftest, most), "{line:?}");
     assert_eq!(Some(options.keys), keys::Layout::named(&layout), "{line:?}");
-    let refused: Vec<(bool, String)> = refused
+    let refused: Vec<(Refused, String)> = refused
         .iter()
         .map(|misuse| match misuse {
-            Misuse::Unknown(word) => (false, word.to_string()),
-            Misuse::Layout(word) | Misuse::Count(word) => (true, word.to_string()),
+            Misuse::Unknown(word) => (Refused::Word, word.to_string()),
+            Misuse::Layout(word) | Misuse::Count(word) => (Refused::Value, word.to_string()),
+            Misuse::Quoted(word) => (Refused::Quotes, word.to_string()),
         })
         .collect();
     assert_eq!(refused, expected, "{line:?}");
