@@ -45,8 +45,8 @@ pub enum Wrong<'a> {
     Misaligned(Width),
     /// The value does not fit into the width.
     TooLarge(Width),
-    /// More bytes than are shown at once.
-    TooMany(u64),
+    /// No bytes, or more than are shown at once.
+    Count(u64, u64),
 }
 
 impl Arguments {
@@ -108,7 +108,7 @@ impl fmt::Display for Wrong<'_> {
             Wrong::Width(width) => write!(f, "WIDTH is 1, 2, 4 or 8 bytes, not {width}"),
             Wrong::Misaligned(width) => write!(f, "the address is no multiple of {}", width.bytes()),
             Wrong::TooLarge(width) => write!(f, "the value does not fit into WIDTH, which is {}", width.bytes()),
-            Wrong::TooMany(most) => write!(f, "COUNT is {most} bytes at most"),
+            Wrong::Count(most, count) => write!(f, "COUNT is 1 to {most} bytes, not {count}"),
         }
     }
 }

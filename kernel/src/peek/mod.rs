@@ -45,7 +45,11 @@ impl fmt::Display for Failure {
 pub fn peek(console: &mut Console, machine: &mut Machine, words: &[&str]) -> fmt::Result {
     let request = Arguments::parse(words).and_then(|arguments| {
         let count = arguments.numbers[0].unwrap_or(USUAL);
-        if count > MOST { Err(Wrong::TooMany(MOST)) } else { Ok((arguments, arguments.width()?, count)) }
+        if !(1..=MOST).contains(&count) {
+            Err(Wrong::Count(MOST, count))
+        } else {
+            Ok((arguments, arguments.width()?, count))
+        }
     });
     let (arguments, width, count) = match request {
         Ok(request) => request,

@@ -10,7 +10,7 @@ use mm::{AddressSpace, MapRequest, OwnedFrames, PAGE_SIZE, PageFlags, PageRange,
 use sched::{Priority, ThreadId};
 use spin::Once;
 
-use super::threads::{NO_THREADS, start_in, usable};
+use super::threads::{start_in, unusable};
 use super::{Failure, Named, Outcome, Verdict, expect};
 use crate::threads::{self, Work};
 use crate::{CpuSpaces, Machine, Platform};
@@ -75,8 +75,8 @@ struct House {
 
 /// Makes a test with a guest in each of two spaces, and gives back what it has used.
 fn with_house(machine: &mut Machine, test: impl FnOnce(&mut Machine, &mut House) -> Result<(), Failure>) -> Verdict {
-    if !usable(machine) {
-        return Ok(Outcome::Skipped(NO_THREADS));
+    if let Some(reason) = unusable(machine) {
+        return Ok(Outcome::Skipped(reason));
     }
     let mut chosen = None;
     machine.platform.each_cpu(&mut |cpu| {

@@ -3,15 +3,15 @@
 use mm::{Frames, OwnedFrames};
 use sched::Priority;
 
-use super::threads::{HERE, NO_THREADS, report, start, usable};
+use super::threads::{HERE, report, start, unusable};
 use super::{Outcome, Verdict, expect};
 use crate::Machine;
 use crate::threads::{self, Refusal, Work};
 
 /// A stack that was given back is used again, and as many frames are free as before.
 pub fn stacks(machine: &mut Machine) -> Verdict {
-    if !usable(machine) {
-        return Ok(Outcome::Skipped(NO_THREADS));
+    if let Some(reason) = unusable(machine) {
+        return Ok(Outcome::Skipped(reason));
     }
     let before = machine.memory.lock().free_frames();
     let mut place = None;
@@ -29,8 +29,8 @@ pub fn stacks(machine: &mut Machine) -> Verdict {
 
 /// Without slots, and without frames for a stack, a thread is refused in words, and what was begun is undone.
 pub fn refusals(machine: &mut Machine) -> Verdict {
-    if !usable(machine) {
-        return Ok(Outcome::Skipped(NO_THREADS));
+    if let Some(reason) = unusable(machine) {
+        return Ok(Outcome::Skipped(reason));
     }
     let before = machine.memory.lock().free_frames();
     let count = threads::reports().count();

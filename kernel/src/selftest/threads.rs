@@ -15,8 +15,9 @@ use crate::{Machine, cpus};
 /// The CPU that the tests run on.
 pub const HERE: Option<usize> = Some(0);
 
-/// Why a machine cannot show anything.
-pub const NO_THREADS: &str = "there is no timer, or no thread to idle in";
+/// Why nothing can be shown.
+const NO_THREADS: &str = "there is no timer, or no thread to idle in";
+const LOADED: &str = "threads that 'threads start' has started are running; 'threads stop' ends them";
 
 /// How many threads a test starts, at most.
 const MOST: usize = 16;
@@ -28,9 +29,12 @@ static OVER: AtomicBool = AtomicBool::new(false);
 /// Ticks in which whatever has nothing to wait for has come to pass, even if the emulator's host stalls.
 const LONG: u32 = 200;
 
-/// Whether threads can be started and are preempted.
-pub fn usable(machine: &Machine) -> bool {
-    machine.platform.contexts().is_some_and(|contexts| contexts.beats()) && threads::current().is_some()
+/// Why nothing can be shown about threads: they cannot be started, are not preempted, or share their CPU with the user's.
+pub fn unusable(machine: &Machine) -> Option<&'static str> {
+    if !machine.platform.contexts().is_some_and(|contexts| contexts.beats()) || threads::current().is_none() {
+        return Some(NO_THREADS);
+    }
+    threads::load::are_loaded().then_some(LOADED)
 }
 
 /// The threads of a test, which are ended whatever comes of it.
@@ -63,8 +67,8 @@ const ATTEMPTS: u32 = 5;
 
 /// Makes a test of threads, and ends those that it has started.
 fn with_threads(machine: &mut Machine, test: impl Fn(&mut Machine, &mut Started) -> Result<(), Failure>) -> Verdict {
-    if !usable(machine) {
-        return Ok(Outcome::Skipped(NO_THREADS));
+    if let Some(reason) = unusable(machine) {
+        return Ok(Outcome::Skipped(reason));
     }
     for attempt in 1.. {
         let mut started = Started([None; MOST]);
@@ -158,8 +162,8 @@ pub fn sleep(machine: &mut Machine) -> Verdict {
 
 /// Who waits for a thread's end goes on when it has ended, and a thread that has ended before is not waited for.
 pub fn join(machine: &mut Machine) -> Verdict {
-    if !usable(machine) {
-        return Ok(Outcome::Skipped(NO_THREADS));
+    if let Some(reason) = unusable(machine) {
+        return Ok(Outcome::Skipped(reason));
     }
     let run = |ticks: usize| {
         threads::sleep_until(threads::now().wrapping_add(ticks as u32));
@@ -187,8 +191,8 @@ pub fn join(machine: &mut Machine) -> Verdict {
 pub fn wakes(machine: &mut Machine) -> Verdict {
     const TURNS: u32 = 1000;
     static OTHER: lock::Lock<Option<ThreadId>> = lock::Lock::new(Class::Test, None);
-    if !usable(machine) {
-        return Ok(Outcome::Skipped(NO_THREADS));
+    if let Some(reason) = unusable(machine) {
+        return Ok(Outcome::Skipped(reason));
     }
     let Some(me) = threads::current() else { return Ok(Outcome::Skipped(NO_THREADS)) };
     threads::wake(me);

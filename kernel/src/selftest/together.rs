@@ -9,7 +9,7 @@ use mm::{
 use sched::{Priority, ThreadId};
 use spin::RwLock;
 
-use super::threads::{NO_THREADS, start_in, usable};
+use super::threads::{start_in, unusable};
 use super::{Failure, Named, Outcome, Verdict, expect};
 use crate::threads::{self, Work};
 use crate::{Machine, Memories, Platform, cpus};
@@ -47,8 +47,8 @@ pub fn changes(machine: &mut Machine) -> Verdict {
     if cpus::count(machine) == 1 {
         return Ok(Outcome::Skipped("one CPU runs"));
     }
-    if !usable(machine) {
-        return Ok(Outcome::Skipped(NO_THREADS));
+    if let Some(reason) = unusable(machine) {
+        return Ok(Outcome::Skipped(reason));
     }
     let mut online = [None; MOST];
     let mut free = online.iter_mut();

@@ -44,6 +44,11 @@ pub fn stop(console: &mut Console, machine: &mut Machine) -> fmt::Result {
     writeln!(console, "threads: {count} were ended")
 }
 
+/// Some of them are running.
+pub fn are_loaded() -> bool {
+    reports().any(|report| report.name == NAME)
+}
+
 fn run(_: usize) {
     while !OVER.load(Ordering::Relaxed) {
         hint::spin_loop();

@@ -12,7 +12,7 @@ const PASTED: usize = 200;
 const LINES: usize = 50;
 
 /// What is typed, and what has to be in the answer.
-const TYPED: [(&str, &str); 35] = [
+const TYPED: [(&str, &str); 36] = [
     ("vrsion\x01\x1b[Ce", "Strata "),
     ("rsion\x1b[Hve", "Strata "),
     ("xversion\x1b[1~\x1b[3~", "Strata "),
@@ -50,7 +50,8 @@ const TYPED: [(&str, &str); 35] = [
     ("poke phys 0x2000001 0 4", "poke: the address is no multiple of 4"),
     ("poke phys 0x2000000 256", "poke: the value does not fit"),
     ("poke phys 0x2000000", "poke: VALUE is missing"),
-    ("peek phys 0 4097", "peek: COUNT is 4096 bytes at most"),
+    ("peek phys 0 4097", "peek: COUNT is 1 to 4096 bytes, not 4097"),
+    ("peek phys 0 0", "peek: COUNT is 1 to 4096 bytes, not 0"),
 ];
 
 /// Tries everything, and says what.
