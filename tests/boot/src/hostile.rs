@@ -57,6 +57,13 @@ pub fn rows() -> Vec<Row> {
             .asks("mem", "0x0000037ce000-0x0000037cefff           4 KiB  bad"),
         on(5, "hostile: 1,000 areas more, x86_64", "areas-by-the-thousand", "")
             .asks("mem", "0x0000037ce000-0x0000037cefff           4 KiB  bad"),
+        i686("hostile: 5,000 areas more than there is room for", "486", "256M")
+            .ready(Pml2, Unsupported, false, 32)
+            .hostile("areas-by-the-thousands", "")
+            .says("memory: too many regions: ")
+            .ram_mib(216)
+            .asks("mem", "0x00000570f000-0x00000ff")
+            .asks("audit", " 0 findings"),
         stops(on(5, "hostile: entries smaller than known", "entries-too-small", ""), "cannot start: ")
             .says("tag 6 (memory map) is malformed and ignored"),
         on(4, "hostile: entries larger than known", "entries-larger", "").ram_mib(127),
@@ -64,7 +71,10 @@ pub fn rows() -> Vec<Row> {
         on(3, "hostile: a command line of 64 KiB, i686", "command-line-of-64-kib", "").ready(Pml2, Off, false, 32),
         on(5, "hostile: a command line that is no UTF-8", "command-line-no-utf8", "")
             .ready(Pml4, Off, true, 40)
-            .says("the text of tag 1 (command line) is not UTF-8"),
+            .says("the text of tag 1 (command line) is not UTF-8")
+            .says(r#"command line: the quotes of \"NOXPA are dropped"#)
+            .says(r"command line: '\u{1b}[2J' is no option")
+            .asks("cmdline", r#"\"NOXPA \u{1b}[2J\""#),
         on(2, "hostile: an empty command line", "command-line-empty", ""),
         on(4, "hostile: no command line", "no-command-line", ""),
         on(3, "hostile: ELF sections outside RAM", "sections-outside", "")
@@ -126,15 +136,23 @@ pub fn rows() -> Vec<Row> {
             .asks("uptime", "by the HPET"),
         on(5, "hostile: ACPI's list outside RAM", "acpi-outside", "")
             .says("a table should be at 0x7f00000000, where there is no memory")
-            .asks("uptime", "by the PIT"),
+            .says("acpi: the RSDT at 0x")
+            .asks("uptime", "by the HPET"),
         on(3, "hostile: ACPI's list outside RAM, i686", "acpi-outside", "")
             .says("a table should be at 0x7f00000000, where there is no memory")
-            .asks("uptime", "by the PIT"),
+            .says("acpi: the RSDT at 0x")
+            .asks("uptime", "by the HPET"),
         on(3, "hostile: ACPI's list points into itself", "acpi-in-itself", "").asks("uptime", "by the PIT"),
         on(4, "hostile: ACPI's list of 0 bytes", "acpi-of-0", "")
             .says("the XSDT says that it has 0 bytes, which cannot be"),
         on(5, "hostile: ACPI's list of 4 GiB", "acpi-of-4-gib", "")
             .says("the XSDT says that it has 4294967295 bytes, which cannot be"),
+        on(5, "hostile: ACPI's newer list and newer field are wrong", "acpi-newer-wrong", "")
+            .cpus(2)
+            .says("acpi: the checksum of the XSDT is wrong")
+            .says("acpi: the RSDT at 0x3003000 is used instead")
+            .says("clock: the PM timer of the newer field is not used: it does not count")
+            .asks("uptime", "by the PM timer"),
         on(4, "hostile: an HPET in RAM", "acpi-hpet-in-ram", "")
             .says("the HPET is not used: it should be at 0x4000000, where there is RAM")
             .says("the PM timer is not used: it should be at port 0x0, where it cannot be")

@@ -42,6 +42,23 @@ pub fn list(tables: &[u64]) -> u64 {
     table(0, b"XSDT", length, &[(HEADER, &content[..tables.len() * 8])])
 }
 
+/// The list of these tables with 32-bit addresses, in page 3.
+pub fn old_list(tables: &[u64]) -> u64 {
+    let mut content = [0; 32];
+    for (slot, table) in content.chunks_mut(4).zip(tables) {
+        slot.copy_from_slice(&(*table as u32).to_le_bytes());
+    }
+    let length = HEADER + tables.len() * 4;
+    table(3, b"RSDT", length, &[(HEADER, &content[..tables.len() * 4])])
+}
+
+/// Makes the checksum of the table at `at` wrong.
+pub fn spoil(at: u64) -> u64 {
+    // SAFETY: as in `table`.
+    unsafe { *(at as usize as *mut u8).add(CHECKSUM) ^= 1 };
+    at
+}
+
 /// The table of interrupt controllers with one CPU and these entries, in page 1 (ACPI Specification 6.5, 5.2.12).
 pub fn controllers(entries: &[&[u8]]) -> u64 {
     const ENTRIES: usize = 44;
@@ -78,11 +95,12 @@ pub fn lie_of_length(list: u64, length: u32) -> u64 {
     list
 }
 
-/// The root pointer of ACPI 2.0 to a list, its checksums wrong by `error`.
-pub fn pointer(block: &mut Block, list: u64, error: u8) -> &mut Block {
+/// The root pointer of ACPI 2.0 to a list and an older one, the checksum of its first part wrong by `error`.
+pub fn pointer(block: &mut Block, list: u64, old_list: u64, error: u8) -> &mut Block {
     let mut bytes = [0; 36];
     bytes[..8].copy_from_slice(b"RSD PTR ");
     bytes[15] = 2;
+    put(&mut bytes, 16, &(old_list as u32).to_le_bytes());
     put(&mut bytes, 20, &36u32.to_le_bytes());
     put(&mut bytes, 24, &list.to_le_bytes());
     bytes[8] = error.wrapping_sub(sum(&bytes[..20]));

@@ -23,7 +23,7 @@ const RESERVED: u32 = 2;
 const BAD: u32 = 5;
 
 /// All cases.
-pub const CASES: [(&str, Build); 58] = [
+pub const CASES: [(&str, Build); 60] = [
     ("nothing-wrong", |block, given| start(block, given).sections(given.kernel, 0).done()),
     ("tag-cut", |block, given| {
         start(block, given).tag_of_size(9, 4096, &[0; 24]).without_end();
@@ -69,6 +69,10 @@ pub const CASES: [(&str, Build); 58] = [
     ("areas-by-the-thousand", |block, given| {
         with(block, given, (0..1000).map(|n| Area(48 * MIB + n * 0x2000, 0x1000, BAD)))
     }),
+    // More regions than the kernel keeps, each second page between usable ones.
+    ("areas-by-the-thousands", |block, given| {
+        with(block, given, (0..5000).map(|n| Area(48 * MIB + n * 0x2000, 0x1000, RESERVED)))
+    }),
     ("entries-too-small", |block, given| {
         block.command_line(given.words().1).loader().memory_map_of(16, areas(given)).done()
     }),
@@ -84,7 +88,7 @@ pub const CASES: [(&str, Build); 58] = [
         block.tag(1, &text).loader().memory_map(areas(given)).done()
     }),
     ("command-line-no-utf8", |block, given| {
-        block.tag(1, b"\xFF\xFE NOXPA \xC3(\0").loader().memory_map(areas(given)).done()
+        block.tag(1, b"\xFF\xFE \"NOXPA \x1B[2J\" \xC3(\0").loader().memory_map(areas(given)).done()
     }),
     ("command-line-empty", |block, given| block.tag(1, &[]).loader().memory_map(areas(given)).done()),
     ("no-command-line", |block, given| block.loader().memory_map(areas(given)).done()),
@@ -115,6 +119,13 @@ pub const CASES: [(&str, Build); 58] = [
     }),
     ("acpi-of-0", |block, given| tables(block, given, acpi::lie_of_length(acpi::list(&[]), 0), 0)),
     ("acpi-of-4-gib", |block, given| tables(block, given, acpi::lie_of_length(acpi::list(&[]), u32::MAX), 0)),
+    // The older list has two CPUs and no HPET. The newer field of the PM timer names ports at which nothing is.
+    ("acpi-newer-wrong", |block, given| {
+        let cpus = acpi::controllers(&[&[0, 8, 1, 1, 1, 0, 0, 0], &IO_APIC, &TIMER]);
+        let fields: [(usize, &[u8]); 3] = [(76, &[8, 6]), (91, &[4]), (208, &[1, 32, 0, 3, 8, 0x96])];
+        let fixed = acpi::table(2, b"FACP", 244, &fields);
+        two_lists(block, given, acpi::spoil(acpi::list(&[cpus])), acpi::old_list(&[cpus, fixed]), 0)
+    }),
     ("acpi-hpet-in-ram", |block, given| clocks(block, given, 64 * MIB)),
     ("acpi-hpet-beyond", |block, given| clocks(block, given, 1 << 52)),
     ("acpi-hpet-nothing", |block, given| clocks(block, given, 0xE000_0000)),
@@ -213,8 +224,13 @@ fn start<'a>(block: &'a mut Block, given: &Given) -> &'a mut Block {
 
 /// A root pointer to the list at `list`, whose checksum is wrong by `error`.
 fn tables(block: &mut Block, given: &Given, list: u64, error: u8) -> u32 {
+    two_lists(block, given, list, 0, error)
+}
+
+/// As [`tables`], with an older list at `old_list`.
+fn two_lists(block: &mut Block, given: &Given, list: u64, old_list: u64, error: u8) -> u32 {
     block.command_line(given.words().1).loader().memory_map(areas(given).chain([acpi::KEPT]));
-    acpi::pointer(block, list, error).done()
+    acpi::pointer(block, list, old_list, error).done()
 }
 
 /// The I/O APIC of the machine, and its timer's line.
