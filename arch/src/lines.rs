@@ -149,16 +149,15 @@ pub fn count(line: u8) -> u32 {
     COUNTS.get(usize::from(line)).map_or(0, |count| count.load(Ordering::Relaxed))
 }
 
-/// What the device at `line` asks for. Tells whether there is one.
-pub(crate) fn interrupt(line: u8) -> bool {
+/// Does what the device at `line` asks for, if there is one, and counts the interrupt.
+pub(crate) fn interrupt(line: u8) {
     COUNTS[usize::from(line)].fetch_add(1, Ordering::Relaxed);
     match line {
         timer::LINE => timer::interrupt(),
         keyboard::LINE => keyboard::interrupt(),
         receive::LINE => receive::interrupt(),
-        _ => return false,
+        _ => {}
     }
-    true
 }
 
 fn with<R>(work: impl FnOnce(&mut Lines) -> R) -> R {

@@ -21,7 +21,7 @@
 use core::fmt::{self, Write};
 use core::mem;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 pub use crate::machine::frame::Frame;
 
@@ -83,18 +83,10 @@ pub type Handler = fn(&mut Frame);
 
 static HANDLER: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
-/// Interrupts that nobody asked for.
-static STRAYS: AtomicU32 = AtomicU32::new(0);
-
 /// Has all exceptions handled by `handler` from here on. Where it returns, the interrupted code goes on with the
 /// registers as they are in the frame then; a double fault, an NMI and a machine check never go on.
 pub fn set_handler(handler: Handler) {
     HANDLER.store(handler as *mut (), Ordering::Release);
-}
-
-/// How many interrupts came that are no exceptions.
-pub fn strays() -> u32 {
-    STRAYS.load(Ordering::Relaxed)
 }
 
 /// What the exception `vector` is called; `interrupt` if it is none.
@@ -108,12 +100,12 @@ pub(crate) fn dispatch(frame: &mut Frame) {
     match vectors::way(vector) {
         Way::Exception => {}
         Way::Pics(line) => {
-            count_unless(lines::interrupt(line));
+            lines::interrupt(line);
             pic::acknowledge(line);
             return preempt::leave();
         }
         Way::IoApic(line) => {
-            count_unless(lines::interrupt(line));
+            lines::interrupt(line);
             apic::acknowledge();
             return preempt::leave();
         }
@@ -151,17 +143,7 @@ fn local(vector: u8) {
             preempt::leave();
         }
         vectors::SPURIOUS => {}
-        _ => {
-            count_unless(false);
-            apic::acknowledge();
-        }
-    }
-}
-
-/// Counts an interrupt unless it was `served`.
-fn count_unless(served: bool) {
-    if !served {
-        STRAYS.fetch_add(1, Ordering::Relaxed);
+        _ => apic::acknowledge(),
     }
 }
 

@@ -133,11 +133,6 @@ impl<S: Source> Heap<S> {
     pub fn source(&self) -> &S {
         &self.source
     }
-
-    /// The same, to change.
-    pub fn source_mut(&mut self) -> &mut S {
-        &mut self.source
-    }
 }
 
 /// Whether memory that was given for `layout` serves for `size` bytes as it is, and would not if it were of a smaller

@@ -2,6 +2,7 @@
 //! `None`, and pages go back where they came from.
 
 use std::alloc::Layout;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
 
@@ -15,7 +16,7 @@ struct Pages {
     layout: Layout,
     taken: [bool; PAGES],
     /// Whether pages are refused, as they are while another has the lock.
-    locked: bool,
+    locked: Cell<bool>,
     /// The largest order that was asked for.
     asked: u8,
 }
@@ -28,7 +29,7 @@ impl Pages {
         assert!(!start.is_null());
         // SAFETY: it is that long. Whatever trusts in zeros trips over these.
         unsafe { start.write_bytes(0xFF, PAGES * PAGE) };
-        Self { start, layout, taken: [false; PAGES], locked: false, asked: 0 }
+        Self { start, layout, taken: [false; PAGES], locked: Cell::new(false), asked: 0 }
     }
 
     fn in_use(&self) -> usize {
@@ -47,7 +48,7 @@ impl Drop for Pages {
 unsafe impl Source for Pages {
     fn take(&mut self, order: u8) -> Option<NonNull<u8>> {
         self.asked = self.asked.max(order);
-        let count = 1usize.checked_shl(order.into()).filter(|_| !self.locked)?;
+        let count = 1usize.checked_shl(order.into()).filter(|_| !self.locked.get())?;
         let free = |first: &usize| self.taken.get(*first..*first + count).is_some_and(|run| !run.contains(&true));
         let first = (0..PAGES).step_by(count).find(free)?;
         self.taken[first..first + count].fill(true);
@@ -55,7 +56,7 @@ unsafe impl Source for Pages {
     }
 
     unsafe fn give(&mut self, block: NonNull<u8>, order: u8) -> bool {
-        if self.locked {
+        if self.locked.get() {
             return false;
         }
         let first = (block.as_ptr() as usize - self.start as usize) / PAGE;
@@ -152,7 +153,7 @@ fn random_programs_agree_with_the_model() {
             if random.below(500) == 0 {
                 model.heap.release();
             }
-            model.heap.source_mut().locked = random.below(50) == 0;
+            model.heap.source().locked.set(random.below(50) == 0);
             // Growing for a while, then shrinking.
             let grow = if step / 4_000 % 2 == 0 { 3 } else { 1 };
             if random.below(4) < grow {
@@ -163,7 +164,7 @@ fn random_programs_agree_with_the_model() {
             }
             assert!(model.heap.used() <= model.heap.total());
         }
-        model.heap.source_mut().locked = false;
+        model.heap.source().locked.set(false);
         model.objects.keys().for_each(|at| model.check(*at));
         let used: usize = model.objects.values().map(|object| object.layout.size()).sum();
         assert!(model.heap.used() >= used, "seed {seed}");
@@ -221,7 +222,7 @@ fn what_cannot_be_given_back_is_given_back_later() {
     let layout = Layout::new::<[u64; 32]>();
     (0..2_000).for_each(|_| model.alloc(layout, 7));
     let most = model.heap.source().in_use();
-    model.heap.source_mut().locked = true;
+    model.heap.source().locked.set(true);
     while model.objects.len() > 1 {
         let at = *model.objects.keys().next().expect("more than one");
         model.free(at);
@@ -234,7 +235,7 @@ fn what_cannot_be_given_back_is_given_back_later() {
         let at = *model.objects.keys().next().expect("more than one");
         model.free(at);
     }
-    model.heap.source_mut().locked = false;
+    model.heap.source().locked.set(false);
     let at = *model.objects.keys().next().expect("one");
     model.free(at);
     assert_eq!(model.heap.source().in_use(), SPARE << SLAB_ORDER);

@@ -186,14 +186,6 @@ impl PagingInfo {
         self.canonicalise(self.masked(base) + number * self.entry_bytes as u64)
     }
 
-    /// The first address of what the entry at `entry` maps, `entry` being the address of an entry of
-    /// `level` in the self-map: the inverse of [`entry_address`](Self::entry_address).
-    pub const fn mapped_by(&self, entry: VirtAddr, level: Level) -> VirtAddr {
-        let offset = self.masked(entry).wrapping_sub(self.masked(self.entry_base(level)));
-        let number = offset / self.entry_bytes as u64;
-        self.canonicalise(number << self.shift(level))
-    }
-
     /// Holds for every shape that the walker can walk; asserted for each format at compile time.
     pub(crate) const fn is_sound(&self) -> bool {
         let base = self.self_map_base();

@@ -30,9 +30,8 @@
 //! routine tables exist. What the CPU has to do (a flush, a load of CR3) is asked of an [`Mmu`] or left to whoever
 //! may do it. Physical addresses are `u64` everywhere: PAE exists.
 //!
-//! Unsafe code stands where memory is touched and nowhere else: `entry` (a word), `window` (a frame's address),
-//! `walk` (a table), `chain` and `trees` (lists inside frames), `shares` (counts inside frames), `memory` (zeroing), `kernel_map` (looking through the
-//! live tables; the locks of a space).
+//! Unsafe code stands only where memory is touched or where a frame's last owner has to be trusted. The comment at each block
+//! says why it is sound.
 #![cfg_attr(not(test), no_std)]
 
 mod access;

@@ -33,8 +33,6 @@ impl Color {
     pub const BLACK: Self = Self(0);
     /// Text, where nobody says otherwise.
     pub const WHITE: Self = Self(7);
-    /// What went wrong.
-    pub const BRIGHT_RED: Self = Self(9);
 
     /// The colour with this ANSI number, of which the low four bits count.
     pub const fn numbered(number: u8) -> Self {

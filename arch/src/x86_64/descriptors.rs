@@ -38,9 +38,7 @@ const STUB: usize = 16;
 pub const KERNEL_CODE: u16 = 0x08;
 /// The kernel's data segment.
 pub const KERNEL_DATA: u16 = 0x10;
-/// Programs' 32-bit code segment; the order of the three is SYSRET's.
-pub const USER_CODE_32: u16 = 0x18 | 3;
-/// Programs' data segment.
+/// Programs' data segment. The one before it is their 32-bit code segment: the order of the three is SYSRET's.
 pub const USER_DATA: u16 = 0x20 | 3;
 /// Programs' 64-bit code segment.
 pub const USER_CODE: u16 = 0x28 | 3;

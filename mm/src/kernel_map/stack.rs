@@ -113,11 +113,6 @@ impl KernelMap {
         PageRange::new(dynamic.start.offset((dynamic.pages - pages) << PAGE_SHIFT), pages)
     }
 
-    /// Whether `va` is in a page that is left out below a stack.
-    pub fn is_stack_guard(&self, memory: &Memory, va: VirtAddr) -> bool {
-        self.slot_of(va).is_some_and(|slot| self.stacks.has(slot)) && self.map.query(memory, va).is_none()
-    }
-
     fn slot_of(&self, va: VirtAddr) -> Option<u64> {
         let region = self.stack_region();
         region.contains(va).then(|| (va.0 - region.start.0) / (SLOT << PAGE_SHIFT))
