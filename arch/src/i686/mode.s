@@ -81,7 +81,6 @@ mode_page:
     # In pml3 this loads the four directory pointers too.
     mov %ecx, %cr0
     ljmp $CODE, $mode_switched
-    .size mode_page, . - mode_page
 
 mode_nmi:
     orb $MISSED_NMI, mode_missed - KERNEL_OFFSET
@@ -89,6 +88,7 @@ mode_nmi:
 mode_machine_check:
     orb $MISSED_MACHINE_CHECK, mode_missed - KERNEL_OFFSET
     iret
+    .size mode_page, . - mode_page
 
     # An interrupt gate (SDM vol. 3A, 6.11). The linker knows where the page is.
     .macro gate vector, handler

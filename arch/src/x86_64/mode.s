@@ -109,7 +109,6 @@ mode_page:
 2:
     mov $mode_switched, %rax
     jmp *%rax
-    .size mode_page, . - mode_page
 
 # They run at the page's physical address, and reach the variable where the segments or the tables have it.
 mode_nmi_long:
@@ -126,6 +125,7 @@ mode_nmi_legacy:
 mode_machine_check_legacy:
     orb $MISSED_MACHINE_CHECK, mode_missed - KERNEL_OFFSET
     iretl
+    .size mode_page, . - mode_page
     .code64
 
     # Interrupt gates (SDM vol. 3A, 6.11 and 6.14.1). The linker knows where the page is, and that it lies below 4 GiB.
