@@ -274,7 +274,7 @@ fn thousands_of_reserved_pages_cost_some_of_the_pages_between_them() {
         let runs: Vec<(u64, u64)> = map.usable_runs().map(|run| (run.first.0 << 12, run.end().0 << 12)).collect();
         assert_eq!(runs[0], (0, 48 * MIB));
         assert_eq!(runs[runs.len() - 1], (end, 256 * MIB));
-        assert!((0..AREAS).all(|area| map.kind_of(Frame((48 * MIB >> 12) + area * 2)) == Some(Kind::Reserved)));
+        assert!((0..AREAS).all(|area| map.kind_of(Frame(((48 * MIB) >> 12) + area * 2)) == Some(Kind::Reserved)));
         // 10,001 regions have 4,094 places; joining three makes two free, and a quarter is freed ahead.
         let (kept, all) = (usable_kib(&map), 256 * 1024 - AREAS * 4);
         let least = all - (10_001u64 - 4094).div_ceil(2) * 4 - 4096 / 4 / 2 * 4;
