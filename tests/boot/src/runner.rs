@@ -1,7 +1,7 @@
 //! Runs rows, two at a time, and says how far it is.
 //!
 //! A row that fails while the host did not let its machine run is tried once more when all the others are through, alone; see
-//! [`pace`](crate::pace). If it fails again, it has failed.
+//! [`pace`]. If it fails again, it has failed.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
