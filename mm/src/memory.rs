@@ -233,7 +233,8 @@ impl Memory {
     /// `window` is all that [`Window::new`] asks for.
     pub unsafe fn follow_window(&mut self, window: Window) {
         // The new window may end elsewhere, and with it what fixed frames may lie in. The cache goes back only now: the old
-        // window is gone when the mode has changed, and the allocator's books with it.
+        // window is gone when the mode has changed, and the allocator's metadata is where the new one shows it.
+        self.cache.invalidate_view();
         self.drain();
         self.cache.set_reach(window.frames().end());
         self.window = window;

@@ -28,6 +28,8 @@ fn worlds() -> Vec<(Vec<FrameRun>, Vec<Boundary>)> {
         (vec![run(0x11, 0x1233), run(0x1235, 0x1400), run(0x1401, 0x2001)], vec![odd]),
         ((0..200).map(|n| FrameRun { first: Frame(n * 67), count: 1 + n % 66 }).collect(), vec![dma, odd]),
         (vec![run(0, 70), run(0x8_0000, 0x8_0046)], vec![dma]),
+        // More sections than a cache looks up without the lock.
+        ((0..12).map(|n| FrameRun { first: Frame(n << 19), count: 100 + n }).collect(), vec![dma]),
     ]
 }
 
@@ -339,4 +341,207 @@ fn churn_through_the_cache_leaves_large_blocks_whole() {
     let zone = real.zones().next().unwrap();
     let whole: u64 = (9..=Frames::MAX_ORDER).map(|order| zone.blocks[order as usize] << order).sum();
     assert!(whole * 100 >= zone.free * 90, "only {whole} of {} free frames in blocks of 2 MiB", zone.free);
+}
+
+/// Two blocks of one order whose first frames are a multiple of 2^16 apart share a bit in the cache: both can be given back,
+/// neither twice, and both can be had again.
+#[test]
+fn blocks_far_apart_are_told_apart() {
+    let total = 0x3_0000;
+    for order in [0, 3] {
+        let mut real = frames(&[run(0, total)], &[]);
+        let mut cache = FrameCache::new(Frames::ANYWHERE);
+        let all: Vec<Frame> =
+            std::iter::from_fn(|| cache.alloc_block(&mut real, order, Frames::ANYWHERE).ok()).collect();
+        assert_eq!((all.len() as u64) << order, total);
+        for first in [0x40, 0x80, 0xC0] {
+            for far in [first + 0x1_0000, first, first + 0x2_0000] {
+                assert_eq!(cache.free_block(&mut real, Frame(far), order), Ok(()), "{far:#x}");
+                for again in [first + 0x1_0000, first, first + 0x2_0000].into_iter().take_while(|at| *at != far) {
+                    let second = cache.free_block(&mut real, Frame(again), order);
+                    assert_eq!(second, Err(FrameError::DoubleFree), "{again:#x} after {far:#x}");
+                }
+            }
+        }
+        assert_eq!(real.free_frames() + cache.frames(), 9 << order);
+        let mut got: Vec<u64> =
+            std::iter::from_fn(|| cache.alloc_block(&mut real, order, Frames::ANYWHERE).ok().map(|at| at.0)).collect();
+        got.sort_unstable();
+        let far = |base: u64| [base + 0x40, base + 0x80, base + 0xC0];
+        assert_eq!(got, [far(0), far(0x1_0000), far(0x2_0000)].concat(), "order {order}");
+        assert_eq!((real.free_frames(), cache.frames(), cache.refused()), (0, 0, 0));
+    }
+}
+
+/// A block given back on two CPUs is seen when the second cache gives it to the allocator, and is free once.
+#[test]
+fn a_block_given_back_on_two_cpus_is_counted() {
+    for order in [0, 2] {
+        let mut real = frames(&[run(0, 0x1000)], &[]);
+        let mut caches = [FrameCache::new(REACH), FrameCache::new(REACH)];
+        let block = caches[0].alloc_block(&mut real, order, Frames::ANYWHERE).unwrap();
+        for cache in &mut caches {
+            assert_eq!(cache.free_block(&mut real, block, order), Ok(()));
+        }
+        caches.iter_mut().for_each(|cache| cache.drain(&mut real));
+        assert_eq!(caches.map(|cache| cache.refused()), [0, 1]);
+        assert_eq!(real.free_frames(), 0x1000);
+        assert_eq!(caches_free(&mut real, block, order), Err(FrameError::DoubleFree));
+    }
+}
+
+fn caches_free(real: &mut Frames, block: Frame, order: u8) -> Result<(), FrameError> {
+    FrameCache::new(REACH).free_block(real, block, order)
+}
+
+/// What comes back goes to the list of its kind, and from there to requests of that kind.
+#[test]
+fn fixed_and_movable_frames_stay_apart_when_they_come_back() {
+    let mut real = frames(&[run(0, 0x4000)], &[]);
+    let mut cache = FrameCache::new(Frames::ANYWHERE);
+    let mut random = Random(11);
+    let mut held: [Vec<Frame>; 2] = Default::default();
+    let mut groups = [BTreeSet::new(), BTreeSet::new()];
+    for step in 0..4000 {
+        let kind = random.below(2) as usize;
+        if held[kind].len() < 64 || step % 3 == 0 {
+            let frame = cache.alloc(&mut real, [Purpose::Fixed, Purpose::Movable][kind]).unwrap();
+            groups[kind].insert(frame.0 / 64);
+            held[kind].push(frame);
+        } else {
+            let at = random.below(held[kind].len() as u64) as usize;
+            assert_eq!(cache.free(&mut real, held[kind].swap_remove(at)), Ok(()));
+        }
+    }
+    let shared = groups[0].intersection(&groups[1]).count();
+    assert_eq!(shared, 0, "of {} and {} groups {shared} had both", groups[0].len(), groups[1].len());
+}
+
+/// CPUs take and give back blocks of all orders side by side: a neighbour that changes under the lock never makes a right free
+/// fail, and no block is handed out twice.
+#[test]
+fn several_cpus_churn_beside_one_another() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Mutex};
+
+    struct Lock(Arc<Mutex<Frames>>);
+
+    impl Depot for Lock {
+        fn with<R>(&mut self, work: impl FnOnce(&mut Frames) -> R) -> R {
+            work(&mut self.0.lock().unwrap())
+        }
+    }
+
+    let total = 0x2000;
+    let shared = Arc::new(Mutex::new(frames(&[run(0, total)], &[])));
+    let marks: Arc<Vec<_>> = Arc::new((0..total).map(|_| AtomicBool::new(false)).collect());
+    let threads: Vec<_> = (0..3)
+        .map(|cpu| {
+            let (mut depot, marks) = (Lock(shared.clone()), marks.clone());
+            std::thread::spawn(move || {
+                let (mut cache, mut random, mut held) =
+                    (FrameCache::new(Frames::ANYWHERE), Random(cpu + 5), Vec::<(Frame, u8)>::new());
+                for _ in 0..60_000 {
+                    if held.is_empty() || random.below(2) == 0 {
+                        let order = (random.below(1 << 10) | 1 << 9).trailing_zeros() as u8;
+                        let Ok(first) = cache.alloc_block(&mut depot, order, Frames::ANYWHERE) else { continue };
+                        for mark in &marks[first.0 as usize..][..1 << order] {
+                            assert!(!mark.swap(true, Ordering::SeqCst), "handed out twice");
+                        }
+                        held.push((first, order));
+                    } else {
+                        let (first, order) = held.swap_remove(random.below(held.len() as u64) as usize);
+                        marks[first.0 as usize..][..1 << order]
+                            .iter()
+                            .for_each(|mark| mark.store(false, Ordering::SeqCst));
+                        assert_eq!(cache.free_block(&mut depot, first, order), Ok(()), "{first} of order {order}");
+                    }
+                }
+                for (first, order) in held {
+                    marks[first.0 as usize..][..1 << order].iter().for_each(|mark| mark.store(false, Ordering::SeqCst));
+                    assert_eq!(cache.free_block(&mut depot, first, order), Ok(()));
+                }
+                depot.with(|frames| cache.drain(frames));
+                assert_eq!(cache.refused(), 0);
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!(shared.lock().unwrap().free_frames(), total, "every frame is home");
+}
+
+/// Memory that was 99 % full of blocks of all orders, and is 95 % full from then on, while blocks are replaced at random: no
+/// request fails, and a part of what is free stays in blocks of 2 MiB.
+#[test]
+fn mixed_orders_find_room_after_memory_was_full() {
+    let total = 1u64 << 22;
+    let mut real = frames(&[run(0, total)], &[]);
+    let mut cache = FrameCache::new(REACH);
+    let mut random = Random(5);
+    let (mut held, mut used) = (Vec::<(Frame, u8)>::new(), 0);
+    let mut order = { move || (random.below(1 << 10) | 1 << 9).trailing_zeros() as u8 };
+    let mut pick = Random(9);
+    let mut failed = 0;
+    let mut fill =
+        |held: &mut Vec<(Frame, u8)>, used: &mut u64, target: u64, cache: &mut FrameCache, real: &mut Frames| {
+            let mut failed = 0;
+            while *used < target {
+                let order = order();
+                match cache.alloc_block(real, order, Frames::ANYWHERE) {
+                    Ok(first) => {
+                        held.push((first, order));
+                        *used += 1 << order;
+                    }
+                    Err(_) => {
+                        failed += 1;
+                        break;
+                    }
+                }
+            }
+            failed
+        };
+    fill(&mut held, &mut used, total * 99 / 100, &mut cache, &mut real);
+    for step in 0..400_000 {
+        let target = if step < 100_000 { total * 99 / 100 } else { total * 95 / 100 };
+        let (first, order) = held.swap_remove(pick.below(held.len() as u64) as usize);
+        assert_eq!(cache.free_block(&mut real, first, order), Ok(()));
+        used -= 1 << order;
+        let missed = fill(&mut held, &mut used, target, &mut cache, &mut real);
+        failed += if step > 200_000 { missed } else { 0 };
+    }
+    cache.drain(&mut real);
+    let zone = real.zones().next().unwrap();
+    let whole: u64 = (9..=Frames::MAX_ORDER).map(|order| zone.blocks[order as usize] << order).sum();
+    assert_eq!(failed, 0);
+    assert!(whole * 100 >= zone.free * 15, "only {whole} of {} free frames in blocks of 2 MiB", zone.free);
+}
+
+/// When the metadata has moved, a cache must not ask the old one, which may be anything by then.
+#[test]
+fn a_cache_follows_the_metadata() {
+    let runs = [run(0, 0x1000)];
+    let words = Frames::metadata_words(&runs, &[]);
+    let old = Box::into_raw(vec![0u64; words].into_boxed_slice());
+    // SAFETY: the box is leaked, and nothing else reads or writes it before the metadata has moved.
+    let mut real = Frames::new(&runs, &[], unsafe { &mut *old }).unwrap();
+    let mut cache = FrameCache::new(REACH);
+    let (kept, freed) =
+        (cache.alloc(&mut real, Purpose::Movable).unwrap(), cache.alloc(&mut real, Purpose::Movable).unwrap());
+    assert_eq!(cache.free(&mut real, freed), Ok(()));
+    cache.drain(&mut real);
+    assert_eq!(cache.free(&mut real, kept), Ok(()));
+    // SAFETY: as above; this reads.
+    let new = unsafe { (*old).to_vec() }.leak().as_mut_ptr();
+    // SAFETY: the same words at another address, for good, and the cache is told below.
+    unsafe { real.move_metadata(|_| new.cast()) };
+    cache.invalidate_view();
+    // Pairs of words by which every frame is allocated by itself.
+    // SAFETY: nothing refers to the old words any more.
+    unsafe { (*old).iter_mut().skip(1).step_by(2).for_each(|word| *word = !0) };
+    // SAFETY: as above.
+    unsafe { (*old).iter_mut().step_by(2).for_each(|word| *word = 0) };
+    let free = (0..0x1000).map(Frame).rfind(|frame| real.is_free(*frame)).unwrap();
+    assert_eq!(cache.free(&mut real, free), Err(FrameError::DoubleFree));
+    cache.drain(&mut real);
+    assert_eq!((real.free_frames(), cache.refused()), (0x1000, 0));
 }

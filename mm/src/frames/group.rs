@@ -4,6 +4,8 @@
 //! blocks of six orders, its *classes*: a block of class `c` is `2^c` units whose first is a multiple of `2^c`.
 //! Which blocks are free need not be stored: shifting the word over itself finds all of a class at once.
 
+use super::word::Cell64;
+
 /// log2 of the units in a group.
 pub(super) const SHIFT: u32 = 6;
 
@@ -11,19 +13,33 @@ pub(super) const SHIFT: u32 = 6;
 pub(super) const CLASSES: u32 = 6;
 
 /// Bit `n` of `STARTS[c]` is set where a block of class `c` may begin.
-const STARTS: [u64; CLASSES as usize] =
-    [!0, 0x5555_5555_5555_5555, 0x1111_1111_1111_1111, 0x0101_0101_0101_0101, 0x0001_0001_0001_0001, 0x1_0000_0001];
+const STARTS: [u64; 8] = [
+    !0,
+    0x5555_5555_5555_5555,
+    0x1111_1111_1111_1111,
+    0x0101_0101_0101_0101,
+    0x0001_0001_0001_0001,
+    0x1_0000_0001,
+    0,
+    0,
+];
+
+/// Where two blocks of a class are one of the next.
+const ENDS: [u64; 8] = [STARTS[1], STARTS[2], STARTS[3], STARTS[4], STARTS[5], 0, 0, 0];
 
 /// 64 units of one level, with two bits for each:
 ///
 /// | `free` | `head` | the unit |
 /// |---|---|---|
 /// | 1 | 0 | is free |
-/// | 0 | 1 | begins an allocated block, or was never given |
+/// | 0 | 1 | begins an allocated block |
 /// | 0 | 0 | continues the allocated block that begins before it |
-/// | 1 | 1 | is split into a group of the level below; on level 0, is loose (`loose.rs`) |
-#[derive(Clone, Copy)]
-pub(super) struct Group {
+/// | 1 | 1 | is split into a group of the level below, or was never given |
+///
+/// Below a unit that was never given, as below one that is free or allocated as a whole, there is no group: its words
+/// are 0, which no group's are, because something begins with its first unit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Group {
     /// The first bits.
     pub free: u64,
     /// The second bits.
@@ -31,11 +47,11 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// All units free.
-    pub const FREE: Self = Self { free: !0, head: 0 };
+    /// There is no such group.
+    pub const NONE: Self = Self { free: 0, head: 0 };
 
     /// No unit was ever given.
-    pub const NEVER_GIVEN: Self = Self { free: 0, head: !0 };
+    pub const NEVER_GIVEN: Self = Self { free: !0, head: !0 };
 
     /// The units that are free.
     #[inline]
@@ -43,24 +59,73 @@ impl Group {
         self.free & !self.head
     }
 
-    /// Whether exactly the block of `class` at `bit`, no smaller and no larger, is allocated (or is one unit that was
-    /// never given, which the caller tells apart). The block must be aligned.
+    /// The units that are split, or were never given.
+    #[inline]
+    pub const fn split(self) -> u64 {
+        self.free & self.head
+    }
+
+    /// Whether there is such a group.
+    #[inline]
+    pub const fn exists(self) -> bool {
+        self.free | self.head != 0
+    }
+
+    /// Whether exactly the block of `class` at `bit`, no smaller and no larger, is allocated. The block must be aligned.
     ///
     /// What comes next must be free or begin something. If the block ends with the group, that is unit 0 of the
     /// same group after the rotation, with which something always begins: no block reaches from one group into another.
     #[inline]
     pub const fn holds(self, bit: u32, class: u32) -> bool {
+        self.mismatch(bit, Pattern::of(class)) == 0
+    }
+
+    /// The same for a pattern; 0 if it is.
+    #[inline(always)]
+    pub(super) const fn mismatch(self, bit: u32, Pattern { mask, want }: Pattern) -> u64 {
+        ((self.free | self.head).rotate_right(bit) & mask ^ want) | (self.free >> (bit % 64) & 1)
+    }
+
+    /// The units that are allocated as a block of one.
+    #[inline]
+    pub const fn singles(self) -> u64 {
+        self.head & !self.free & (self.free | self.head).rotate_right(1)
+    }
+}
+
+/// Where things begin in an allocated block of one class, and right behind it.
+#[derive(Clone, Copy)]
+pub(super) struct Pattern {
+    mask: u64,
+    want: u64,
+}
+
+impl Pattern {
+    /// The pattern of `class`.
+    pub const fn of(class: u32) -> Self {
         let next = 1 << (1 << class);
-        let begins = (self.free | self.head).rotate_right(bit);
-        begins & (next | (next - 1)) == next | 1 && self.free >> bit & 1 == 0
+        Self { mask: next | (next - 1), want: next | 1 }
+    }
+
+    /// The units of a block at the beginning of a group.
+    #[inline(always)]
+    pub const fn units(self) -> u64 {
+        self.mask >> 1
     }
 }
 
 impl Group {
-    /// The units that are allocated as a block of one (or were never given, which the caller tells apart).
-    #[inline]
-    pub const fn singles(self) -> u64 {
-        self.head & !self.free & (self.free | self.head).rotate_right(1)
+    /// Reads the two words of a group. Without the lock its bits may be of different ages.
+    #[inline(always)]
+    pub fn read<W: Cell64>([free, head]: &[W; 2]) -> Self {
+        Self { free: free.get(), head: head.get() }
+    }
+
+    /// Writes the two words of a group, with the lock held.
+    #[inline(always)]
+    pub fn write<W: Cell64>(self, [free, head]: &[W; 2]) {
+        free.set(self.free);
+        head.set(self.head);
     }
 }
 
@@ -76,51 +141,55 @@ pub(super) const fn span(start: u32, end: u32) -> u64 {
     if start >= end { 0 } else { !0 >> (64 - (end - start)) << start }
 }
 
-/// Where blocks of each class might begin, were they not bound to multiples of their size: bit `n` of word `c` is set
-/// if the `2^c` units from `n` on are free.
-#[inline]
-pub(super) const fn stretches(free: u64) -> [u64; CLASSES as usize] {
-    let one = free & free >> 1;
-    let two = one & one >> 2;
-    let three = two & two >> 4;
-    let four = three & three >> 8;
-    [free, one, two, three, four, four & four >> 16]
-}
-
-/// Where blocks of `class` may begin.
-#[inline]
-pub(super) const fn block_starts(class: u32) -> u64 {
-    STARTS[class as usize]
-}
-
-/// The first units of all free blocks of `class`, parts of larger ones included.
-#[inline]
+/// The first units of all free blocks of `class`, parts of larger ones included. Without a branch on the class.
+#[inline(always)]
 pub(super) const fn blocks(free: u64, class: u32) -> u64 {
-    stretches(free)[class as usize] & block_starts(class)
+    let mut all = free;
+    let mut at = 0;
+    while at + 1 < CLASSES {
+        all &= if at < class { all >> (1 << at) } else { !0 };
+        at += 1;
+    }
+    all & STARTS[class as usize % STARTS.len()]
 }
 
-/// How many classes there are of which a block is free; so the largest is one less, if there is any.
-#[inline]
-pub(super) const fn classes(free: u64) -> u32 {
-    let stretches = stretches(free);
-    (stretches[0] != 0) as u32
-        + (stretches[1] & STARTS[1] != 0) as u32
-        + (stretches[2] & STARTS[2] != 0) as u32
-        + (stretches[3] & STARTS[3] != 0) as u32
-        + (stretches[4] & STARTS[4] != 0) as u32
-        + (stretches[5] & STARTS[5] != 0) as u32
+/// The first units of the free blocks of exactly `class`, those that are part of no larger one. Of the last class, both
+/// halves of a group may be free.
+#[inline(always)]
+pub(super) const fn exact(free: u64, class: u32) -> u64 {
+    let all = blocks(free, class);
+    // A block of the last class is part of no larger one.
+    let pairs = all & all >> (1 << class) & ENDS[class as usize % ENDS.len()];
+    all & !(pairs | pairs << (1 << class))
+}
+
+/// The free units that are part of no free block of `class`; all of them if no block is of that class.
+#[inline(always)]
+pub(super) const fn crumbs(free: u64, class: u32) -> u64 {
+    if class >= CLASSES {
+        return free;
+    }
+    free & !blocks(free, class).wrapping_mul(mask(0, class))
+}
+
+/// The class of the largest free block around the free unit `bit`. By halvings, without a branch.
+#[inline(always)]
+pub(super) const fn largest_around(free: u64, bit: u32) -> u32 {
+    let thirty_two = (!free >> (bit & 32)) as u32;
+    let sixteen = (thirty_two >> (bit & 16)) & 0xFFFF;
+    let eight = (sixteen >> (bit & 8)) & 0xFF;
+    let four = (eight >> (bit & 4)) & 0xF;
+    let two = (four >> (bit & 2)) & 3;
+    (thirty_two == 0) as u32 + (sixteen == 0) as u32 + (eight == 0) as u32 + (four == 0) as u32 + (two == 0) as u32
 }
 
 /// How many free blocks of each class there are, each counted once, in the largest block that it is part of.
 pub(super) const fn census(free: u64) -> [u32; CLASSES as usize] {
     let mut counts = [0; CLASSES as usize];
-    let mut larger = 0;
-    let mut class = CLASSES;
-    while class > 0 {
-        class -= 1;
-        let all = blocks(free, class).count_ones();
-        counts[class as usize] = all - 2 * larger;
-        larger = all;
+    let mut class = 0;
+    while class < CLASSES {
+        counts[class as usize] = exact(free, class).count_ones();
+        class += 1;
     }
     counts
 }

@@ -1,105 +1,59 @@
-//! One level of a zone: its groups, a state for each, and bitmaps that find the right one.
+//! One level of a zone: its groups, and hints that lead to free blocks.
 //!
-//! Row `r` of the bitmaps stands for the groups `64 * r .. 64 * r + 64`, with a word for each class that says which of
-//! them have their largest free block in it. Above the rows lie summary rows of the same shape: a bit there stands for
-//! a word below it that is not 0. The topmost is one row, the root, so that the lowest group that offers a class is
-//! found by one find-first-set a tier.
+//! A hint is a bit for a group and a class: "this group has had a free block of exactly this class". It is set when such a block
+//! comes about and struck when a search finds none any more. So the hints name every group that has such a block, and a few that
+//! no longer have: a free sets one bit, whatever the group was before, and no state of groups has to be kept up to date.
+//!
+//! Row `r` of the hints stands for the groups `64 * r .. 64 * r + 64`, with a word for each class, in one cache line. Above the
+//! rows lie summary rows of the same shape: a bit there stands for a word below it that is not 0. The topmost is one row, so
+//! that the lowest group that is hinted for a class is found by one find-first-set a tier. A level of one group has no rows: the
+//! zone's bit for the order is its hint.
 
 use super::group::{CLASSES, Group, SHIFT};
+use super::word::{Cell64, Word, Words};
 
-/// Words in a row: one for each class, behind one for the groups that have no free block. Nobody looks for those; they
-/// are listed so that what happens most, a group's first free block or its last one gone, is no case of its own.
-const ROW_WORDS: usize = CLASSES as usize + 1;
+/// Words in a row: one for each class, one for the kinds of the groups (fixed or movable), one that is not used.
+pub(super) const ROW_WORDS: usize = 8;
 
-/// Groups whose states share a word, four bits each.
-const STATES: usize = 16;
+/// Where the kinds stand in a row of the lowest tier of level 0: a bit for each group of fixed frames.
+pub(super) const KINDS: usize = 6;
 
-/// Tiers of rows below the root that suffice for 2^34 groups, which are all frames of 52-bit physical addresses.
-const MAX_TIERS: usize = 5;
+/// Tiers of rows that suffice for 2^34 groups, which are all frames of 52-bit physical addresses.
+const MAX_TIERS: usize = 6;
 
-/// What is known of a group: whether it exists, how large its largest free block is, whether it has holes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct State(u32);
-
-impl State {
-    /// There is no such group, whatever its words hold: its unit of the level above is free or allocated as a whole,
-    /// or nothing in it was ever given.
-    pub const ABSENT: Self = Self(0);
-
-    /// A group that was wholly free but for what was just taken from its beginning, a block of any class.
-    pub const BEGUN: Self = Self::of(CLASSES);
-
-    /// A group in which some units were never given.
-    const HOLES: u32 = 8;
-
-    /// A group that exists and has free blocks of so many classes.
-    #[inline]
-    pub const fn of(classes: u32) -> Self {
-        Self(1 + classes)
-    }
-
-    /// The same, with holes if `holes`.
-    #[inline]
-    pub const fn with_holes(self, holes: bool) -> Self {
-        Self((self.0 & !Self::HOLES) | (Self::HOLES * holes as u32))
-    }
-
-    /// Whether the group exists.
-    #[inline]
-    pub const fn exists(self) -> bool {
-        self.0 != 0
-    }
-
-    /// Whether some of its units were never given.
-    #[inline]
-    pub const fn has_holes(self) -> bool {
-        self.0 & Self::HOLES != 0
-    }
-
-    /// The class of its largest free block, if it has one.
-    #[inline]
-    pub const fn largest(self) -> u32 {
-        (self.0 & !Self::HOLES).wrapping_sub(2) & 7
-    }
-
-    /// How many classes it has free blocks of; 0 if there is no such group.
-    #[inline]
-    pub const fn classes(self) -> u32 {
-        (self.0 & !Self::HOLES).saturating_sub(1)
-    }
-}
-
-/// One level of a zone: its groups, their states and the bitmaps. But for the root row, it holds the places of those;
-/// they themselves are in the metadata.
+/// One level of a zone: where its words are. They themselves are in the metadata.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Level {
-    root: [u64; ROW_WORDS],
-    /// Where the rows of each tier begin, from the one over the groups themselves upwards.
-    tiers: [usize; MAX_TIERS],
-    depth: usize,
-    /// The word where the states begin.
-    states: usize,
     /// Where the groups begin, in pairs of words.
-    units: usize,
+    pub units: usize,
     /// How many groups there are.
     groups: usize,
+    depth: usize,
+    /// The first row of each tier, from the one over the groups themselves upwards.
+    tiers: [usize; MAX_TIERS],
+}
+
+/// A row of hints.
+#[inline(always)]
+fn row(meta: Words, at: usize) -> &'static [Word; ROW_WORDS] {
+    &meta.as_chunks().0[at]
 }
 
 impl Level {
-    /// A level of `groups` groups, with the words of its index from `start` on. Returns the word after the last too.
+    /// A level of `groups` groups, with its rows from the word `start` on, a multiple of 8. Returns the word after the last too.
     ///
     /// The casts lose bits only of metadata that could not be addressed, which `Frames::new` refuses.
     pub fn plan(groups: u64, start: u64) -> (Self, u64) {
-        let mut level = Self { groups: groups as usize, states: start as usize, ..Self::default() };
-        let mut at = start + groups.div_ceil(STATES as u64);
+        let mut level = Self { groups: groups as usize, ..Self::default() };
+        let mut at = start / ROW_WORDS as u64;
         let mut entries = groups;
-        while entries > 64 && level.depth < MAX_TIERS {
+        while entries > 1 && level.depth < MAX_TIERS {
             entries = entries.div_ceil(64);
             level.tiers[level.depth] = at as usize;
             level.depth += 1;
-            at += entries * ROW_WORDS as u64;
+            at += entries;
         }
-        (level, at)
+        (level, at * ROW_WORDS as u64)
     }
 
     /// Puts the groups at the word `start`, an even number. Returns the word after the last.
@@ -108,116 +62,147 @@ impl Level {
         start + 2 * self.groups as u64
     }
 
-    /// A group, by its number. Its words mean something only if its state says that it exists.
-    #[inline]
-    pub fn group(&self, meta: &[u64], group: usize) -> Group {
-        let &[free, head] = &meta.as_chunks().0[self.units + group];
-        Group { free, head }
+    /// The first row over the groups, if there is one.
+    pub fn first_row(&self) -> Option<usize> {
+        (self.depth > 0).then_some(self.tiers[0])
+    }
+
+    /// A group, by its number.
+    #[inline(always)]
+    pub fn group(&self, meta: Words, group: usize) -> Group {
+        Group::read(&meta.as_chunks().0[self.units + group])
     }
 
     /// Changes a group.
-    #[inline]
-    pub fn set_group(&self, meta: &mut [u64], group: usize, to: Group) {
-        meta.as_chunks_mut().0[self.units + group] = [to.free, to.head];
+    #[inline(always)]
+    pub fn set_group(&self, meta: Words, group: usize, to: Group) {
+        to.write(&meta.as_chunks().0[self.units + group]);
     }
 
-    /// What is known of `group`.
-    #[inline]
-    pub fn state(&self, meta: &[u64], group: usize) -> State {
-        State((meta[self.states + group / STATES] >> (4 * (group % STATES))) as u32 & 15)
-    }
-
-    /// Sets what is known of `group`.
-    #[inline]
-    pub fn set_state(&self, meta: &mut [u64], group: usize, state: State) {
-        let word = &mut meta[self.states + group / STATES];
-        let shift = 4 * (group % STATES);
-        *word = *word & !(15 << shift) | u64::from(state.0) << shift;
-    }
-
-    /// The lowest group that is listed under `class`. There must be one.
-    #[inline]
-    pub fn lowest(&self, meta: &[u64], class: u32) -> usize {
-        let list = class as usize + 1;
-        let mut at = self.root[list].trailing_zeros() as usize;
-        for &tier in self.tiers[..self.depth].iter().rev() {
-            at = at << SHIFT | meta[tier + at * ROW_WORDS + list].trailing_zeros() as usize;
-        }
-        at
-    }
-
-    /// The lowest group that is listed under any class. There must be one.
-    #[inline]
-    pub fn lowest_of_any(&self, meta: &[u64]) -> usize {
-        let any = |row: &[u64]| row[1..].iter().fold(0, |any, list| any | list).trailing_zeros() as usize;
-        let mut at = any(&self.root);
-        for &tier in self.tiers[..self.depth].iter().rev() {
-            at = at << SHIFT | any(&meta[tier + at * ROW_WORDS..][..ROW_WORDS]);
-        }
-        at
-    }
-
-    /// Moves `group`, which had free blocks of so many classes, to where it belongs now. The lists that have become
-    /// empty, and those that no longer are, as bits.
-    #[inline]
-    pub fn relist(&mut self, meta: &mut [u64], group: usize, before: u32, after: u32) -> (u32, u32) {
-        let (before, after) = (before as usize, after as usize);
+    /// Sets the hint of `group` for `class`. Returns whether the class had none on this level.
+    #[inline(always)]
+    pub fn hint(&self, meta: Words, class: u32, group: usize) -> bool {
         if self.depth == 0 {
-            return relist(&mut self.root, group, before, after);
+            return true;
         }
-        let row = &mut meta[self.tiers[0] + (group >> SHIFT) * ROW_WORDS..][..ROW_WORDS];
-        match relist(row, group, before, after) {
-            (0, 0) => (0, 0),
-            changed => self.relist_row(meta, group >> SHIFT, changed),
-        }
+        let word = &row(meta, self.tiers[0] + (group >> SHIFT))[class as usize % ROW_WORDS];
+        let old = word.get();
+        word.set(old | 1 << (group % 64));
+        old == 0 && self.hint_above(meta, class, group >> SHIFT)
     }
 
-    /// Tells the tiers above of a row in which some lists have become empty, or no longer are.
     #[inline(never)]
-    fn relist_row(&mut self, meta: &mut [u64], mut row: usize, mut changed: (u32, u32)) -> (u32, u32) {
-        let Level { root, tiers, depth, .. } = self;
-        for tier in 1..=*depth {
-            let words = match tiers.get(tier) {
-                Some(start) if tier < *depth => &mut meta[start + (row >> SHIFT) * ROW_WORDS..][..ROW_WORDS],
-                _ => &mut root[..],
-            };
-            let (mut emptied, mut begun) = (0, 0);
-            if changed.0 != 0 {
-                emptied = strike(words, row, changed.0.trailing_zeros() as usize);
+    fn hint_above(&self, meta: Words, class: u32, mut at: usize) -> bool {
+        for tier in &self.tiers[1..self.depth] {
+            let word = &row(meta, tier + (at >> SHIFT))[class as usize % ROW_WORDS];
+            let old = word.get();
+            word.set(old | 1 << (at % 64));
+            if old != 0 {
+                return false;
             }
-            if changed.1 != 0 {
-                begun = enter(words, row, changed.1.trailing_zeros() as usize);
-            }
-            changed = (emptied, begun);
-            row >>= SHIFT;
+            at >>= SHIFT;
         }
-        changed
+        true
     }
 
-    /// The groups that exist.
-    pub fn existing(&self, meta: &[u64]) -> impl Iterator<Item = usize> {
-        (0..self.groups).filter(|&group| self.state(meta, group).exists())
+    /// Strikes the hint of `group` for `class`. Returns whether the class has none on this level any more.
+    #[inline(always)]
+    pub fn strike(&self, meta: Words, class: u32, group: usize) -> bool {
+        if self.depth == 0 {
+            return true;
+        }
+        let word = &row(meta, self.tiers[0] + (group >> SHIFT))[class as usize % ROW_WORDS];
+        let old = word.get();
+        let new = old & !(1 << (group % 64));
+        word.set(new);
+        new == 0 && old != 0 && self.strike_above(meta, class, group >> SHIFT)
+    }
+
+    #[inline(never)]
+    fn strike_above(&self, meta: Words, class: u32, mut at: usize) -> bool {
+        for tier in &self.tiers[1..self.depth] {
+            let word = &row(meta, tier + (at >> SHIFT))[class as usize % ROW_WORDS];
+            let new = word.get() & !(1 << (at % 64));
+            word.set(new);
+            if new != 0 {
+                return false;
+            }
+            at >>= SHIFT;
+        }
+        true
+    }
+
+    /// Strikes the hints of `groups` of a row for classes below `end`. Returns a bit for each class that has none any more.
+    #[inline(always)]
+    pub fn strike_all(&self, meta: Words, end: u32, at: usize, groups: u64) -> u32 {
+        if self.depth == 0 {
+            return (1 << end) - 1;
+        }
+        let row = row(meta, self.tiers[0] + at);
+        let mut alone = 0;
+        for class in 0..CLASSES {
+            let old = row[class as usize].get();
+            let new = if class < end { old & !groups } else { old };
+            row[class as usize].set(new);
+            alone |= u32::from(new == 0 && old != 0) << class;
+        }
+        if alone == 0 { 0 } else { self.strike_all_above(meta, alone, at) }
+    }
+
+    #[inline(never)]
+    fn strike_all_above(&self, meta: Words, mut alone: u32, at: usize) -> u32 {
+        let mut emptied = 0;
+        while alone != 0 {
+            let class = alone.trailing_zeros();
+            alone &= alone - 1;
+            emptied |= u32::from(self.strike_above(meta, class, at)) << class;
+        }
+        emptied
+    }
+
+    /// The lowest row with a hint for `class`, and the groups that are hinted there. There must be one.
+    #[inline(always)]
+    pub fn lowest(&self, meta: Words, class: u32) -> (usize, u64) {
+        let Some((first, above)) = self.tiers[..self.depth].split_first() else { return (0, 1) };
+        let word = |at| row(meta, at)[class as usize % ROW_WORDS].get();
+        let at = above.iter().rev().fold(0, |at, tier| at << SHIFT | (word(tier + at).trailing_zeros() as usize & 63));
+        (at, word(first + at))
+    }
+
+    /// The same for any class below `end`.
+    #[inline(always)]
+    pub fn lowest_of(&self, meta: Words, end: u32) -> (usize, u64) {
+        let Some((first, above)) = self.tiers[..self.depth].split_first() else { return (0, 1) };
+        let any = |at| {
+            let row = row(meta, at);
+            (0..CLASSES).fold(0, |any, class| any | if class < end { row[class as usize].get() } else { 0 })
+        };
+        let at = above.iter().rev().fold(0, |at, tier| at << SHIFT | (any(tier + at).trailing_zeros() as usize & 63));
+        (at, any(first + at))
+    }
+
+    /// Of `groups` of a row those whose kind is `fixed` or not.
+    #[inline(always)]
+    pub fn of_kind(&self, meta: Words, at: usize, groups: u64, fixed: bool) -> u64 {
+        if self.depth == 0 {
+            0
+        } else {
+            groups & (row(meta, self.tiers[0] + at)[KINDS].get() ^ if fixed { 0 } else { !0 })
+        }
+    }
+
+    /// Notes the kind of `groups` of a row.
+    #[inline(always)]
+    pub fn set_kind(&self, meta: Words, at: usize, groups: u64, fixed: bool) {
+        if self.depth > 0 {
+            let word = &row(meta, self.tiers[0] + at)[KINDS];
+            let old = word.get();
+            let new = if fixed { old | groups } else { old & !groups };
+            if new != old {
+                word.set(new);
+            }
+        }
     }
 }
 
-/// Takes the entry `at` out of a row's list. The list's bit if it is empty now.
-#[inline]
-fn strike(row: &mut [u64], at: usize, list: usize) -> u32 {
-    let before = row[list];
-    row[list] = before & !(1 << (at % 64));
-    u32::from(before != 0 && row[list] == 0) << list
-}
-
-/// Puts the entry `at` on a row's list. The list's bit if it was empty.
-#[inline]
-fn enter(row: &mut [u64], at: usize, list: usize) -> u32 {
-    let before = row[list];
-    row[list] = before | 1 << (at % 64);
-    u32::from(before == 0) << list
-}
-
-/// Moves the entry `at` from one list to another. The bits of those that it was, or is, alone on.
-#[inline]
-fn relist(row: &mut [u64], at: usize, from: usize, to: usize) -> (u32, u32) {
-    (strike(row, at, from), enter(row, at, to))
-}
+const _: () = assert!(CLASSES as usize <= KINDS && KINDS < ROW_WORDS);

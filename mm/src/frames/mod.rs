@@ -16,43 +16,52 @@
 //!
 //! Lists of free blocks would live in the frames, or in a descriptor for each, and every free in a random place would
 //! then miss the cache. Bitmaps are a small part of that and stay in it. Instead of a bitmap for every order there is
-//! one for every sixth, since a word of 64 units shows its blocks of six orders by shifts (`group.rs`), and a summary
-//! that leads to a word with a block of the order wanted (`level.rs`). A unit is split into a group below only when a
-//! smaller block is wanted, and a group that is free again becomes one unit (`zone.rs`).
+//! one for every sixth, since a word of 64 units shows its blocks of six orders by shifts (`group.rs`), and *hints* lead to a
+//! word with a block of the order wanted (`level.rs`): a free sets one bit, and a search strikes what it finds stale. A unit is
+//! split into a group below only when a smaller block is wanted, and a group that is free again becomes one unit (`zone.rs`).
 //!
 //! Placement: blocks already broken are used up first, so that large ones stay whole: single frames come from the
-//! lowest group that is broken, larger blocks from where the smallest sufficient one is. Of the zones the highest that
-//! the caller can use comes first, so that low memory is left for those who can use nothing else.
+//! lowest group that is broken (`single.rs`), larger blocks from where the smallest sufficient one is. Of the zones the highest
+//! that the caller can use comes first, so that low memory is left for those who can use nothing else.
 //!
 //! What a free is checked for: two bits a frame tell where each allocated block begins and, by where the next thing
-//! begins, where it ends. So a double free, a frame never given and a wrong order are all found, always, and the state
-//! is as before. What cannot be found is a right block given back by someone who does not own it.
+//! begins, where it ends; and a pattern of theirs says that a frame was never given. So a double free, a frame never given and a
+//! wrong order are all found, always, and the state is as before. What cannot be found is a right block given back by
+//! something that does not own it.
 //!
-//! One lock is the caller's business: every change takes `&mut self`. What keeps CPUs from meeting at it is
-//! [`FrameCache`] (`cache.rs`), which takes and gives back single frames by the group (`batch.rs`), and keeps some that
-//! came back from all over memory (`loose.rs`) and some blocks of each order (`shelf.rs`).
+//! The lock is the caller's: every change takes `&mut self`. What keeps CPUs from meeting at it is [`FrameCache`]
+//! (`cache.rs`): free lists of each order for each CPU (`lists.rs`). It checks a free without the lock (`view.rs`), which is why
+//! the metadata is made of atomic words (`word.rs`).
 
-mod batch;
 mod cache;
 mod error;
 mod give;
 mod group;
 mod level;
-mod loose;
+mod lists;
 mod place;
 mod plan;
 mod report;
 mod run;
 mod section;
-mod shelf;
+mod shape;
+mod single;
+mod view;
+mod word;
 mod zone;
 
 pub use cache::{Depot, FrameCache, Purpose};
 pub use error::FrameError;
+#[doc(hidden)]
+pub use group::Group;
 pub use report::{Place, ZoneInfo};
+#[doc(hidden)]
+pub use word::Cell64;
 
 use crate::{Frame, FrameRun};
+use place::State;
 use plan::Plan;
+use word::{Words, words};
 use zone::Zone;
 
 /// The edge of a zone, with the name of the zone below it.
@@ -66,7 +75,9 @@ pub struct Boundary {
 
 /// All frames that were free at boot, and which of them are free now.
 pub struct Frames {
-    meta: &'static mut [u64],
+    meta: Words,
+    /// For this many refills more, single frames leave larger blocks to those who have asked for such (`single.rs`).
+    spare: u32,
     /// The highest zone first.
     zones: [Zone; Self::MAX_ZONES],
     count: usize,
@@ -104,21 +115,24 @@ impl Frames {
         if plan.words > metadata.len() as u64 {
             return Err(FrameError::MetadataTooSmall);
         }
-        plan.carry_out(runs, metadata);
+        metadata[..plan.cleared as usize].fill(0);
+        let meta = words(metadata);
+        plan.carry_out(runs, meta);
         plan.zones[..plan.count].reverse();
-        Ok(Self { meta: metadata, zones: plan.zones, count: plan.count })
+        Ok(Self { meta, spare: 0, zones: plan.zones, count: plan.count })
     }
 
     /// Moves the metadata's address, not its contents: `moved` tells where what lies at an address lies from now on.
     ///
     /// # Safety
-    /// The new address shows the same memory, writable, for as long as the allocator lives, and the metadata begins
-    /// at the start of a frame.
+    /// - The new address shows the same memory, writable, for as long as the allocator lives.
+    /// - The metadata begins at the start of a frame.
+    /// - Before anything else is done with a [`FrameCache`] that has used this allocator,
+    ///   [`invalidate_view`](FrameCache::invalidate_view) is called: it knows the old address.
     pub unsafe fn move_metadata(&mut self, moved: impl FnOnce(*mut u8) -> *mut u8) {
-        let meta = core::mem::take(&mut self.meta);
-        let at = moved(meta.as_mut_ptr().cast()).cast();
-        // SAFETY: the same words at another address, by this function's contract; the old slice is gone.
-        self.meta = unsafe { core::slice::from_raw_parts_mut(at, meta.len()) };
+        let at = moved(self.meta.as_ptr().cast_mut().cast()).cast_const().cast();
+        // SAFETY: the same words at another address, by this function's contract.
+        self.meta = unsafe { core::slice::from_raw_parts(at, self.meta.len()) };
     }
 
     /// Takes a block of `order` that lies wholly below the frame `below` ([`ANYWHERE`](Self::ANYWHERE): no limit).
@@ -130,6 +144,7 @@ impl Frames {
         if order > Self::MAX_ORDER {
             return Err(FrameError::OrderTooLarge);
         }
+        self.want(order);
         self.alloc_block(order, 1 << order, below)
     }
 
@@ -207,18 +222,18 @@ impl Frames {
     }
 
     /// Where the zone around `frame` begins.
-    fn zone_start(&self, frame: Frame) -> Frame {
-        self.zone_of(frame).map_or(frame, |zone| Frame(zone.start))
+    fn zone_start(&self, frame: Frame) -> u64 {
+        self.zone_of(frame).map_or(frame.0, |zone| zone.start)
     }
 
     /// Whether `frame` was in one of the runs given at set-up.
     pub fn was_given(&self, frame: Frame) -> bool {
-        self.zone_of(frame).is_some_and(|zone| zone.was_given(self.meta, frame.0))
+        self.zone_of(frame).is_some_and(|zone| zone.state(self.meta, frame.0) != State::NeverGiven)
     }
 
     /// Whether `frame` is free.
     pub fn is_free(&self, frame: Frame) -> bool {
-        self.was_given(frame) && self.zone_of(frame).is_some_and(|zone| zone.is_free(self.meta, frame.0))
+        self.zone_of(frame).is_some_and(|zone| matches!(zone.state(self.meta, frame.0), State::Free(_)))
     }
 
     /// How many frames are free.

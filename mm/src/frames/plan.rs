@@ -1,11 +1,12 @@
 //! Set-up: what metadata some runs of frames need, and its first state.
 //!
-//! The metadata holds, in this order: the index of each level of each zone, their groups, the sections, the runs as
-//! given. Only the indices are cleared, a twelfth of it all. A group's words mean nothing until its state says that it
-//! exists, so that the time that set-up takes grows with the runs, hardly with the frames.
+//! The metadata holds, in this order: the hints of each level of each zone, their groups, the sections. Hints and groups are
+//! cleared, a quarter of a byte for each frame: words of 0 say that there is no such group, which a check without the lock relies
+//! on. Everything else that set-up does grows with the runs.
 
 use super::level::Level;
 use super::section::{SECTION_WORDS, Section, Stretches, highest_level, sections, unit_shift};
+use super::word::Words;
 use super::zone::Zone;
 use super::{Boundary, FrameError, Frames};
 use crate::FrameRun;
@@ -16,10 +17,8 @@ pub(super) struct Plan {
     pub zones: [Zone; Frames::MAX_ZONES],
     /// How many of them there are.
     pub count: usize,
-    /// Words of indices, from the first word of the metadata on.
-    pub index: u64,
-    /// Where the runs are kept.
-    pub runs: u64,
+    /// Words of hints and groups, from the first word of the metadata on.
+    pub cleared: u64,
     /// Words in all.
     pub words: u64,
 }
@@ -28,7 +27,7 @@ impl Plan {
     /// Plans for `runs`, divided at `boundaries`.
     pub fn new(runs: &[FrameRun], boundaries: &[Boundary]) -> Result<Self, FrameError> {
         check(runs)?;
-        let mut plan = Self { zones: Default::default(), count: 0, index: 0, runs: 0, words: 0 };
+        let mut plan = Self { zones: Default::default(), count: 0, cleared: 0, words: 0 };
         plan.divide(runs, boundaries)?;
         let mut at = 0;
         for zone in &mut plan.zones[..plan.count] {
@@ -36,23 +35,18 @@ impl Plan {
                 (zone.levels[level], at) = Level::plan(groups(zone, runs, level), at);
             }
         }
-        plan.index = at;
-        at = at.next_multiple_of(2);
         for zone in &mut plan.zones[..plan.count] {
             for level in 0..=zone.top {
                 at = zone.levels[level].plan_units(at);
             }
         }
+        plan.cleared = at;
         for zone in &mut plan.zones[..plan.count] {
             zone.section_words = at as usize;
             // A single section is kept in the zone itself.
             at += if zone.sections > 1 { (zone.sections * SECTION_WORDS) as u64 } else { 0 };
         }
-        plan.runs = at;
-        for zone in &mut plan.zones[..plan.count] {
-            (zone.run_words, zone.runs) = (at as usize, runs.len());
-        }
-        plan.words = at + 2 * runs.len() as u64;
+        plan.words = at;
         Ok(plan)
     }
 
@@ -82,12 +76,9 @@ impl Plan {
         }
     }
 
-    /// Writes the first state, in which every frame is free.
-    pub fn carry_out(&mut self, runs: &[FrameRun], meta: &mut [u64]) {
-        meta[..self.index as usize].fill(0);
-        for (run, words) in runs.iter().zip(meta[self.runs as usize..].chunks_exact_mut(2)) {
-            words.copy_from_slice(&[run.first.0, run.end().0]);
-        }
+    /// Writes the first state, in which every frame is free, to metadata of which the first [`cleared`](Self::cleared) words
+    /// are 0.
+    pub fn carry_out(&mut self, runs: &[FrameRun], meta: Words) {
         for zone in &mut self.zones[..self.count] {
             let stretches = Stretches::new(runs, zone.start, zone.end);
             let mut numbered = [0; super::section::LEVELS];
@@ -98,7 +89,7 @@ impl Plan {
                     *numbered += section.groups(level);
                 }
                 if zone.sections > 1 {
-                    section.store(&mut meta[zone.section_words + n * SECTION_WORDS..]);
+                    section.store(&meta[zone.section_words + n * SECTION_WORDS..][..SECTION_WORDS]);
                 }
                 if n == 0 {
                     zone.first_section = section;

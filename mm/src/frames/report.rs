@@ -1,9 +1,11 @@
 //! What is free, zone by zone, for those who want to look.
 
 use super::Frames;
-use super::group::{CLASSES, census, mask};
-use super::section::unit_shift;
-use super::zone::{Zone, bit_of};
+use super::group::{CLASSES, census};
+use super::place::State;
+use super::section::{Section, unit_shift};
+use super::word::Words;
+use super::zone::Zone;
 use crate::{Frame, FrameRun};
 
 /// A zone as it is now.
@@ -49,17 +51,17 @@ impl Frames {
 
     /// What `frame` is; `None` if it was never given.
     pub fn place_of(&self, frame: Frame) -> Option<Place> {
-        let zone = self.zone_of(frame).filter(|_| self.was_given(frame))?;
+        let zone = self.zone_of(frame)?;
         let block = |order: u32| FrameRun { first: Frame(frame.0 & !((1 << order) - 1)), count: 1 << order };
-        if let Some(order) = free_order(zone, self.meta, frame.0) {
-            return Some(Place { zone: zone.name, free: true, block: block(order) });
+        match zone.state(self.meta, frame.0) {
+            State::NeverGiven => None,
+            State::Free(order) => Some(Place { zone: zone.name, free: true, block: block(order) }),
+            State::Allocated => {
+                let is_taken = |order: &u32| zone.allocated(self.meta, block(*order).first.0, *order).is_some();
+                let order = (0..=u32::from(Self::MAX_ORDER)).find(is_taken)?;
+                Some(Place { zone: zone.name, free: false, block: block(order) })
+            }
         }
-        let is_taken = |order: &u32| {
-            zone.allocated(self.meta, block(*order).first.0, *order).is_some()
-                || *order == 0 && zone.is_loose(self.meta, frame.0)
-        };
-        let order = (0..=u32::from(Self::MAX_ORDER)).find(is_taken)?;
-        Some(Place { zone: zone.name, free: false, block: block(order) })
     }
 
     /// The zones that were given frames, lowest first. Counting the blocks visits every group that is broken: this is
@@ -76,33 +78,38 @@ impl Frames {
     }
 }
 
-/// The order of the largest free block that `frame` is part of.
-fn free_order(zone: &Zone, meta: &[u64], frame: u64) -> Option<u32> {
-    for level in (0..=zone.top).rev() {
-        let group = zone.group_of(meta, level, frame);
-        if !zone.levels[level].state(meta, group).exists() {
-            return None;
-        }
-        let (vacant, bit) = (zone.levels[level].group(meta, group).vacant(), bit_of(level, frame));
-        let is_free = |class: &u32| !vacant & mask(bit & !((1 << class) - 1), *class) == 0;
-        if let Some(class) = (0..CLASSES).rev().find(is_free) {
-            return Some(unit_shift(level) + class);
-        }
-    }
-    None
-}
-
-fn count(zone: &Zone, meta: &[u64]) -> [u64; Frames::MAX_ORDER as usize + 1] {
+fn count(zone: &Zone, meta: Words) -> [u64; Frames::MAX_ORDER as usize + 1] {
     let mut counts = [0; Frames::MAX_ORDER as usize + 1];
-    for level in 0..=zone.top {
-        for group in zone.levels[level].existing(meta) {
-            let base = unit_shift(level) as usize;
-            for (class, blocks) in census(zone.levels[level].group(meta, group).vacant()).into_iter().enumerate() {
-                counts[base + class] += u64::from(blocks);
-            }
+    for section in 0..zone.sections {
+        let section = zone.section(meta, section);
+        let shift = unit_shift(zone.top + 1);
+        for place in section.first >> shift..=(section.end - 1) >> shift {
+            count_group(zone, meta, &section, zone.top, (place << shift).max(section.first), &mut counts);
         }
     }
     counts
+}
+
+/// Counts the free blocks of the group of `level` around `frame`, and of those below its units that are split.
+fn count_group(zone: &Zone, meta: Words, section: &Section, level: usize, frame: u64, counts: &mut [u64]) {
+    let units = zone.levels[level].group(meta, zone.group_of(meta, level, frame));
+    let shift = unit_shift(level);
+    for (class, blocks) in census(units.vacant()).into_iter().enumerate() {
+        counts[shift as usize + class] += u64::from(blocks);
+    }
+    if level == 0 {
+        return;
+    }
+    let mut split = units.split();
+    while split != 0 {
+        let start = ((frame >> shift & !63) + u64::from(split.trailing_zeros())) << shift;
+        split &= split - 1;
+        let first = start.max(section.first);
+        // What lies outside of the section was never given, or is counted with another.
+        if first < section.end && first >> shift == start >> shift {
+            count_group(zone, meta, section, level - 1, first, counts);
+        }
+    }
 }
 
 const _: () = assert!(unit_shift(super::section::LEVELS) == CLASSES * super::section::LEVELS as u32);

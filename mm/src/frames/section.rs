@@ -4,6 +4,7 @@
 //! zone, level by level, so that the bitmaps over them have no gaps where memory has.
 
 use super::group::SHIFT;
+use super::word::{Cell64, Word};
 use crate::FrameRun;
 
 /// Levels of units: of 1 frame, 64 frames (256 KiB), 4096 frames (16 MiB), 262144 frames (1 GiB).
@@ -38,15 +39,16 @@ impl Section {
     pub const OFFSETS: usize = 2;
 
     /// Reads back what [`store`](Self::store) wrote.
-    pub fn load(words: &[u64]) -> Self {
-        Self { first: words[0], end: words[1], offset: [words[2], words[3], words[4], words[5]] }
+    pub fn load(words: &[Word]) -> Self {
+        let word = |n: usize| words[n].get();
+        Self { first: word(0), end: word(1), offset: core::array::from_fn(|level| word(Self::OFFSETS + level)) }
     }
 
     /// Writes the section to the metadata.
-    pub fn store(&self, words: &mut [u64]) {
-        words[0] = self.first;
-        words[1] = self.end;
-        words[Self::OFFSETS..SECTION_WORDS].copy_from_slice(&self.offset);
+    pub fn store(&self, words: &[Word]) {
+        words[0].set(self.first);
+        words[1].set(self.end);
+        words[Self::OFFSETS..].iter().zip(self.offset).for_each(|(word, offset)| word.set(offset));
     }
 
     /// How many groups of `level` it has.

@@ -5,15 +5,16 @@
 //! a level serves, a unit of the level above is split into a new group. Both touch a few words, whatever the size.
 //!
 //! Placement. A single frame comes from the lowest group that has one, so that the upper groups drain until they are
-//! whole again; a cache also gets whole groups that lie lower still, where a block of 2 MiB is broken anyway. A larger
-//! block comes from the group whose largest free block is the smallest that serves, the lowest of those, and a group is
-//! split off in the same way, so that a block of 2 MiB or 1 GiB is broken only when nothing smaller is left.
-//! Lowest-first for all would leave one request in ten without a block where memory is 95 % full and orders are
-//! mixed; smallest-first for all would leave no block of 2 MiB whole where only single frames come and go.
+//! whole again (`single.rs`). A larger block comes from the smallest free block that serves, the lowest of those, so that a block
+//! of 2 MiB or 1 GiB is broken only when nothing smaller is left. Lowest-first for all would leave one request in ten without a
+//! block where memory is 95 % full and orders are mixed; smallest-first for all would leave no block of 2 MiB whole where only
+//! single frames come and go.
 
-use super::group::{CLASSES, Group, SHIFT, block_starts, blocks, classes, mask, stretches};
-use super::level::{Level, State};
+use super::group::{CLASSES, Group, SHIFT, exact, largest_around, mask};
+use super::level::Level;
 use super::section::{LEVELS, Section, unit_shift};
+use super::shape::{Shape, shape};
+use super::word::Words;
 
 /// The frames between two boundaries, and which of them are free.
 #[derive(Clone, Copy, Default)]
@@ -30,7 +31,7 @@ pub(super) struct Zone {
     pub total: u64,
     /// Frames free.
     pub free: u64,
-    /// Bit `o` is set if the largest free block of some group is of order `o`.
+    /// Bit `o` is set if some group is hinted to have a free block of order `o`.
     pub available: u32,
     /// The highest level in use.
     pub top: usize,
@@ -42,16 +43,6 @@ pub(super) struct Zone {
     pub section_words: usize,
     /// The first of them, at hand, because most zones have no other.
     pub first_section: Section,
-    /// How many runs were given at set-up, to all zones.
-    pub runs: usize,
-    /// Where they are in the metadata, two words each.
-    pub run_words: usize,
-}
-
-/// The level on which blocks of `order` live.
-#[inline]
-pub(super) const fn level_of(order: u32) -> usize {
-    (order / CLASSES) as usize
 }
 
 /// The unit's place in its group.
@@ -61,271 +52,222 @@ pub(super) const fn bit_of(level: usize, frame: u64) -> u32 {
 }
 
 /// The bits of `available` that stand for groups of level 0.
-const SINGLES: u32 = (1 << CLASSES) - 1;
-
-/// Classes of level 1 whose blocks are smaller than 2 MiB.
-const WHOLE_CLASSES: u32 = 3;
+pub(super) const SINGLES: u32 = (1 << CLASSES) - 1;
 
 impl Zone {
     /// Takes a block of `order`.
     #[inline]
-    pub fn alloc(&mut self, meta: &mut [u64], order: u32) -> Option<u64> {
-        if order == 0 && self.available & SINGLES != 0 {
-            let group = self.levels[0].lowest_of_any(meta);
-            return Some(self.take(meta, 0, group, 0));
+    pub fn alloc(&mut self, meta: Words, order: u32) -> Option<u64> {
+        if order == 0
+            && let Some(frame) = self.alloc_single(meta)
+        {
+            return Some(frame);
         }
-        let fitting = self.available >> order;
-        if fitting == 0 {
-            return None;
-        }
-        let found = order + fitting.trailing_zeros();
-        let level = level_of(found);
-        let group = self.levels[level].lowest(meta, found % CLASSES);
-        if level != level_of(order) {
-            return Some(self.alloc_above(meta, level, group, order));
-        }
-        Some(self.take(meta, level, group, order))
+        let mut first = None;
+        self.alloc_some(meta, order, 1, &mut |block| first = Some(block));
+        first
     }
 
-    /// Takes all that is free of a group of single frames. The first frame of the group, and a bit for each one taken.
-    ///
-    /// It is the lowest group that is broken, or a whole one that lies lower, unless a free block of 2 MiB would be
-    /// broken for it: what is broken for good had better be used up.
-    pub fn take_lowest(&mut self, meta: &mut [u64]) -> Option<(u64, u64)> {
-        let broken = (self.available & SINGLES != 0).then(|| {
-            let group = self.levels[0].lowest_of_any(meta);
-            (self.frame(meta, 0, group, 0), group)
-        });
-        let end = broken.map_or(u64::MAX, |(first, _)| first);
-        if let Some((first, group)) = self.lowest_whole(meta, end) {
-            let mut units = self.levels[1].group(meta, group);
-            units.head |= 1 << bit_of(1, first);
-            self.levels[1].set_group(meta, group, units);
-            self.restate(meta, 1, group, self.levels[1].state(meta, group), units.vacant());
-            let group = self.group_of(meta, 0, first);
-            self.levels[0].set_group(meta, group, Group { free: 0, head: !0 });
-            self.levels[0].set_state(meta, group, State::of(0));
-            self.free -= 64;
-            return Some((first, !0));
+    /// Takes up to `most` blocks of `order` and tells `give` where each begins. Returns how many.
+    #[inline(always)]
+    pub fn alloc_some(&mut self, meta: Words, order: u32, most: u32, give: &mut impl FnMut(u64)) -> u32 {
+        let mut count = 0;
+        while count < most {
+            let fitting = self.available >> order;
+            if fitting == 0 {
+                break;
+            }
+            let found = order + fitting.trailing_zeros();
+            let shape = shape(found);
+            let (level, class) = (usize::from(shape.level) % LEVELS, u32::from(shape.class));
+            let (row, groups) = self.levels[level].lowest(meta, class);
+            let group = row << SHIFT | groups.trailing_zeros() as usize & 63;
+            let Group { mut free, mut head } = self.levels[level].group(meta, group);
+            let mut blocks = exact(free & !head, class);
+            if found == order {
+                while blocks != 0 && count < most {
+                    let bit = blocks.trailing_zeros();
+                    blocks &= blocks - 1;
+                    free &= !(shape.pattern.units() << bit);
+                    head |= 1 << bit;
+                    count += 1;
+                    give(self.frame(meta, level, group, bit));
+                    self.free -= 1 << order;
+                }
+                self.levels[level].set_group(meta, group, Group { free, head });
+            } else if blocks != 0 {
+                let bit = blocks.trailing_zeros();
+                blocks &= blocks - 1;
+                count += 1;
+                give(self.take(meta, found, group, bit, order));
+            }
+            if blocks == 0 {
+                self.strike(meta, level, class, group);
+            }
         }
-        let (first, group) = broken?;
-        let Group { free, head } = self.levels[0].group(meta, group);
-        let taken = free & !head;
-        self.levels[0].set_group(meta, group, Group { free: free & !taken, head: head | taken });
-        self.restate(meta, 0, group, self.levels[0].state(meta, group), 0);
-        self.free -= u64::from(taken.count_ones());
-        Some((first, taken))
-    }
-
-    /// The lowest unit of 64 frames below `end` that is free as such, but not part of a larger block than one of
-    /// 1 MiB. Where it begins, and the group of level 1 it belongs to.
-    #[inline]
-    fn lowest_whole(&self, meta: &[u64], end: u64) -> Option<(u64, usize)> {
-        (0..WHOLE_CLASSES)
-            .filter(|class| self.available >> (unit_shift(1) + class) & 1 != 0)
-            .map(|class| {
-                let group = self.levels[1].lowest(meta, class);
-                (self.frame(meta, 1, group, self.levels[1].group(meta, group).vacant().trailing_zeros()), group)
-            })
-            .min()
-            .filter(|(first, _)| *first < end)
-    }
-
-    /// Takes a block of `order` out of a unit of a group on a higher level, all of whose units are larger.
-    #[inline(never)]
-    fn alloc_above(&mut self, meta: &mut [u64], from: usize, group: usize, order: u32) -> u64 {
-        let bit = self.levels[from].group(meta, group).vacant().trailing_zeros();
-        self.split(meta, from, group, bit, order)
+        count
     }
 
     /// Takes a block of `order` whose first `needed` frames end at or before the frame `below`.
     ///
-    /// All groups listed under a class have blocks large enough, so the lowest of them has the lowest block: if that
+    /// The hints name all groups that have a free block of a class, so the lowest that has one has the lowest block: if that
     /// one is not low enough, none of the class is.
-    pub fn alloc_below(&mut self, meta: &mut [u64], order: u32, needed: u64, below: u64) -> Option<u64> {
-        let mut fitting = self.available >> order << order;
-        while fitting != 0 {
-            let found = fitting.trailing_zeros();
-            fitting &= fitting - 1;
-            let level = level_of(found);
-            let group = self.levels[level].lowest(meta, found % CLASSES);
-            let class = order.saturating_sub(unit_shift(level));
-            let bit = blocks(self.levels[level].group(meta, group).vacant(), class).trailing_zeros();
-            let first = self.frame(meta, level, group, bit);
-            if first + needed > below {
+    pub fn alloc_below(&mut self, meta: Words, order: u32, needed: u64, below: u64) -> Option<u64> {
+        let mut found = order;
+        while self.available >> found != 0 {
+            if self.available >> found & 1 == 0 {
+                found += 1;
                 continue;
             }
-            return Some(if level == level_of(order) {
-                self.take(meta, level, group, order)
-            } else {
-                self.split(meta, level, group, bit, order)
-            });
+            let shape = shape(found);
+            let (level, class) = (usize::from(shape.level) % LEVELS, u32::from(shape.class));
+            let (row, groups) = self.levels[level].lowest(meta, class);
+            let group = row << SHIFT | groups.trailing_zeros() as usize & 63;
+            let blocks = exact(self.levels[level].group(meta, group).vacant(), class);
+            let bit = blocks.trailing_zeros() % 64;
+            if blocks != 0 && self.frame(meta, level, group, bit) + needed > below {
+                found += 1;
+                continue;
+            }
+            if blocks & blocks.wrapping_sub(1) == 0 {
+                self.strike(meta, level, class, group);
+            }
+            if blocks != 0 {
+                return Some(self.take(meta, found, group, bit, order));
+            }
         }
         None
     }
 
-    /// Takes the lowest block of `order` in a group of its level that has one.
+    /// Takes the beginning of the free block of the order `found` at `bit`, as a block of `order`. The rest stays free.
     #[inline(always)]
-    fn take(&mut self, meta: &mut [u64], level: usize, group: usize, order: u32) -> u64 {
-        let class = order % CLASSES;
+    pub fn take(&mut self, meta: Words, found: u32, group: usize, bit: u32, order: u32) -> u64 {
+        let (whole, part) = (shape(found), shape(order));
+        let level = usize::from(whole.level) % LEVELS;
         let Group { free, head } = self.levels[level].group(meta, group);
-        let before = free & !head;
-        let stretches = stretches(before);
-        let bit = (stretches[class as usize] & block_starts(class)).trailing_zeros() % 64;
-        let after = Group { free: free & !mask(bit, class), head: head | 1 << bit };
-        self.levels[level].set_group(meta, group, after);
+        // A unit that is split keeps its bit.
+        let taken = if whole.level == part.level { part.pattern.units() << bit } else { 0 };
+        self.levels[level].set_group(meta, group, Group { free: free & !taken, head: head | 1 << bit });
         self.free -= 1 << order;
-        // As long as another block of the largest class is left, the group stays listed as it is.
-        let state = self.levels[level].state(meta, group);
-        let largest = state.largest();
-        if stretches[largest as usize] & block_starts(largest) & !(1 << (bit >> largest << largest)) == 0 {
-            self.restate(meta, level, group, state, after.vacant());
+        let first = self.frame(meta, level, group, bit);
+        if found != order {
+            self.leave_rest(meta, found, group, order, first);
         }
-        self.frame(meta, level, group, bit)
-    }
-
-    /// Splits the free unit at `bit`, and the first unit of what comes of it, down to a block of `order`.
-    fn split(&mut self, meta: &mut [u64], from: usize, group: usize, bit: u32, order: u32) -> u64 {
-        let first = self.frame(meta, from, group, bit);
-        let mut units = self.levels[from].group(meta, group);
-        units.head |= 1 << bit;
-        self.levels[from].set_group(meta, group, units);
-        self.restate(meta, from, group, self.levels[from].state(meta, group), units.vacant());
-        for level in (level_of(order)..from).rev() {
-            let group = self.group_of(meta, level, first);
-            let mut units = Group::FREE;
-            units.head = 1;
-            if level == level_of(order) {
-                units.free &= !mask(0, order % CLASSES);
-            }
-            self.levels[level].set_group(meta, group, units);
-            self.set_state(meta, level, group, State::ABSENT, State::BEGUN);
-        }
-        self.free -= 1 << order;
         first
     }
 
+    /// Hints at what is left of a free block of the order `found` when a block of `order` at its beginning was taken.
+    #[inline(never)]
+    fn leave_rest(&mut self, meta: Words, found: u32, group: usize, order: u32, first: u64) {
+        let (whole, part) = (shape(found), shape(order));
+        let own = if whole.level == part.level { part.class } else { 0 };
+        for left in own..whole.class {
+            self.hint(meta, whole.level.into(), left.into(), group);
+        }
+        if whole.level != part.level {
+            self.split(meta, whole.level.into(), first, order);
+        }
+    }
+
+    /// Makes the groups below `from` of which the first begins with an allocated block of `order` at `first`.
+    fn split(&mut self, meta: Words, from: usize, first: u64, order: u32) {
+        let part = shape(order);
+        for level in (part.level.into()..from).rev() {
+            let is_last = level == usize::from(part.level);
+            let (own, taken) = if is_last { (part.class.into(), part.pattern.units()) } else { (0, 0) };
+            let group = self.group_of(meta, level, first);
+            self.levels[level].set_group(meta, group, Group { free: !taken, head: 1 });
+            for left in own..CLASSES {
+                self.hint(meta, level, left, group);
+            }
+        }
+    }
+
     /// Gives back the block of `order` at `frame`, if exactly that is allocated.
-    ///
-    /// Single frames are what most callers deal in, and knowing the order saves a third of the instructions.
-    #[inline]
-    pub fn free(&mut self, meta: &mut [u64], frame: u64, order: u32) -> bool {
-        if order == 0 { self.free_block(meta, frame, 0) } else { self.free_block(meta, frame, order) }
+    #[inline(always)]
+    pub fn free(&mut self, meta: Words, frame: u64, order: u32) -> bool {
+        self.free_shaped(meta, frame, order, *shape(order))
     }
 
+    /// The same for callers that have its shape.
     #[inline(always)]
-    fn free_block(&mut self, meta: &mut [u64], frame: u64, order: u32) -> bool {
-        let Some((group, state, units)) = self.allocated(meta, frame, order) else { return false };
-        self.vacate(meta, frame, order, group, state, units);
-        true
-    }
-
-    /// Makes the block of `order` at `frame` free, which is in use.
-    #[inline(always)]
-    fn vacate(&mut self, meta: &mut [u64], frame: u64, order: u32, group: usize, state: State, units: Group) {
-        let (level, class) = (level_of(order), order % CLASSES);
-        let bit = bit_of(level, frame);
-        let after = Group { free: units.free | mask(bit, class), head: units.head & !(1 << bit) };
-        let vacant = after.vacant();
+    pub fn free_shaped(&mut self, meta: Words, frame: u64, order: u32, shape: Shape) -> bool {
+        let Some((group, units)) = self.allocated_shaped(meta, frame, shape) else { return false };
+        let bit = shape.bit(frame);
+        let after = Group { free: units.free | shape.pattern.units() << bit, head: units.head & !(1 << bit) };
         self.free += 1 << order;
-        if vacant == !0 && level < self.top {
-            return self.complete(meta, level, frame);
-        }
-        self.levels[level].set_group(meta, group, after);
-        // Unless a block larger than the largest has come about, the group stays listed as it is.
-        let larger = state.classes().min(CLASSES - 1);
-        let block = mask(bit >> larger << larger, larger);
-        if vacant & block == block {
-            self.restate(meta, level, group, state, vacant);
-        }
-    }
-
-    /// Marks a single frame as loose, if it is allocated as such.
-    #[inline]
-    pub fn loosen(&mut self, meta: &mut [u64], frame: u64) -> bool {
-        let Some((group, _, units)) = self.allocated(meta, frame, 0) else { return false };
-        let after = Group { free: units.free | 1 << (frame % 64), ..units };
-        self.levels[0].set_group(meta, group, after);
+        self.vacate(meta, usize::from(shape.level) % LEVELS, group, after, bit, frame);
         true
     }
 
-    /// Whether the single frame, which was given, is loose.
-    pub fn is_loose(&self, meta: &[u64], frame: u64) -> bool {
-        let group = self.group_of(meta, 0, frame);
-        let Group { free, head } = self.levels[0].group(meta, group);
-        self.levels[0].state(meta, group).exists() && (free & head) >> (frame % 64) & 1 != 0
-    }
-
-    /// Makes a loose frame an allocated one.
-    #[inline]
-    pub fn fasten(&mut self, meta: &mut [u64], frame: u64) {
-        let group = self.group_of(meta, 0, frame);
-        let units = self.levels[0].group(meta, group);
-        self.levels[0].set_group(meta, group, Group { free: units.free & !(1 << (frame % 64)), ..units });
-    }
-
-    /// Makes a loose frame free for anyone.
-    #[inline]
-    pub fn settle(&mut self, meta: &mut [u64], frame: u64) {
-        let group = self.group_of(meta, 0, frame);
-        let units = self.levels[0].group(meta, group);
-        self.vacate(meta, frame, 0, group, self.levels[0].state(meta, group), units);
-    }
-
-    /// The group, its state and its units, for the block of `order` at `frame`, if exactly that is allocated.
+    /// The group, and its units, for the block of `order` at `frame`, if exactly that is allocated.
     #[inline(always)]
-    pub fn allocated(&self, meta: &[u64], frame: u64, order: u32) -> Option<(usize, State, Group)> {
-        let (level, class) = (level_of(order), order % CLASSES);
-        if level > self.top || !self.has(meta, frame) {
+    pub fn allocated(&self, meta: Words, frame: u64, order: u32) -> Option<(usize, Group)> {
+        self.allocated_shaped(meta, frame, *shape(order))
+    }
+
+    #[inline(always)]
+    fn allocated_shaped(&self, meta: Words, frame: u64, shape: Shape) -> Option<(usize, Group)> {
+        let level = usize::from(shape.level) % LEVELS;
+        if level > self.top {
             return None;
         }
-        let group = self.group_of(meta, level, frame);
-        let state = self.levels[level].state(meta, group);
+        let group = self.locate(meta, level, frame)?;
         let units = self.levels[level].group(meta, group);
-        if !state.exists()
-            || !units.holds(bit_of(level, frame), class)
-            || state.has_holes() && !self.was_given(meta, frame)
-        {
-            return None;
+        shape.matches(units, frame).then_some((group, units))
+    }
+
+    /// Writes a group of which the block around `bit` has just become free; `frame` lies in it.
+    #[inline(always)]
+    pub fn vacate(&mut self, meta: Words, level: usize, group: usize, units: Group, bit: u32, frame: u64) {
+        let vacant = units.vacant();
+        if vacant == !0 && level < self.top {
+            return self.dissolve(meta, level, frame);
         }
-        Some((group, state, units))
+        self.levels[level].set_group(meta, group, units);
+        self.hint(meta, level, largest_around(vacant, bit), group);
     }
 
     /// Dissolves the group of `level` around `frame`, now wholly free, and frees its unit on the level above.
     #[inline(never)]
-    pub fn complete(&mut self, meta: &mut [u64], mut level: usize, frame: u64) {
+    fn dissolve(&mut self, meta: Words, mut level: usize, frame: u64) {
         loop {
-            let group = self.group_of(meta, level, frame);
-            self.set_state(meta, level, group, self.levels[level].state(meta, group), State::ABSENT);
+            self.levels[level].set_group(meta, self.group_of(meta, level, frame), Group::NONE);
             level += 1;
             let group = self.group_of(meta, level, frame);
+            let bit = bit_of(level, frame);
             let mut units = self.levels[level].group(meta, group);
-            units.head &= !(1 << bit_of(level, frame));
+            units.head &= !(1 << bit);
             if units.vacant() != !0 || level == self.top {
                 self.levels[level].set_group(meta, group, units);
-                self.restate(meta, level, group, self.levels[level].state(meta, group), units.vacant());
-                return;
+                return self.hint(meta, level, largest_around(units.vacant(), bit), group);
             }
         }
     }
 
-    /// Notes what is free in a group that exists, now that this has changed. Its state was `before`.
-    #[inline(never)]
-    pub fn restate(&mut self, meta: &mut [u64], level: usize, group: usize, before: State, vacant: u64) {
-        self.set_state(meta, level, group, before, State::of(classes(vacant)).with_holes(before.has_holes()));
+    /// Hints at each free block that the units of `among`, which are free, are part of.
+    pub fn hint_blocks(&mut self, meta: Words, level: usize, group: usize, vacant: u64, mut among: u64) {
+        while among != 0 {
+            let bit = among.trailing_zeros();
+            let class = largest_around(vacant, bit);
+            self.hint(meta, level, class, group);
+            among &= !mask(bit >> class << class, class);
+        }
     }
 
-    /// Sets a group's state, and lists it under the class of its largest free block.
-    #[inline]
-    pub fn set_state(&mut self, meta: &mut [u64], level: usize, group: usize, before: State, after: State) {
-        let listed = &mut self.levels[level];
-        listed.set_state(meta, group, after);
-        let (before, after) = (before.classes(), after.classes());
-        if before != after {
-            let (emptied, begun) = listed.relist(meta, group, before, after);
-            // The lists' bits begin with that of the groups without a free block, which are no order's.
-            self.available &= !((emptied >> 1) << unit_shift(level));
-            self.available |= (begun >> 1) << unit_shift(level);
+    /// Notes that `group` has a free block of exactly `class`.
+    #[inline(always)]
+    pub fn hint(&mut self, meta: Words, level: usize, class: u32, group: usize) {
+        if self.levels[level].hint(meta, class, group) {
+            self.available |= 1 << (unit_shift(level) + class);
+        }
+    }
+
+    /// Takes back that it has.
+    #[inline(always)]
+    pub fn strike(&mut self, meta: Words, level: usize, class: u32, group: usize) {
+        if self.levels[level].strike(meta, class, group) {
+            self.available &= !(1 << (unit_shift(level) + class));
         }
     }
 }
