@@ -19,7 +19,7 @@ mod zero;
 use std::collections::BTreeMap;
 use std::process::Command;
 
-use table::{Figures, median};
+use table::{Figures, digits, median};
 
 const RUNS: usize = 3;
 const ROUNDS: usize = 7;
@@ -153,6 +153,16 @@ fn report(words: &[String]) {
     }
 }
 
+/// What the lowest and the highest run of each row came to.
+fn print_spread(figures: &Figures) {
+    println!("\n**Lowest and highest run of each row**\n");
+    println!("| row | contestant | lowest | median | highest |");
+    println!("|---|---|---:|---:|---:|");
+    for (row, name, [low, middle, high]) in figures.ranges() {
+        println!("| {row} | {name} | {} | {} | {} |", digits(low), digits(middle), digits(high));
+    }
+}
+
 fn measure(what: &str) -> Figures {
     let mut figures = Figures::default();
     let Ok(this) = std::env::current_exe() else { panic!("this program has no path") };
@@ -238,9 +248,14 @@ fn report_frames(figures: &Figures) {
             ("B3 alloc", "B3 alloc"),
             ("B3 free", "B3 free"),
             ("B3 pair", "B3 pair"),
+            ("B3 pair 1024", "B3 pair, batches of 1024"),
+            ("B3 pair 4096", "of 4096"),
             ("B4 alloc", "B4 alloc"),
             ("B4 free", "B4 free"),
             ("B4 pair", "B4 pair"),
+            ("B4 pair 1024", "B4 pair, batches of 1024"),
+            ("B4 pair 4096", "of 4096"),
+            ("B4 99 % pair", "B4 pair after 99 %"),
         ],
     );
     figures.print(
@@ -260,6 +275,12 @@ fn report_frames(figures: &Figures) {
             ("B6 local 1T", "local, one"),
             ("B6 local 2T", "local, two"),
             ("B6 remote 2T", "remote, two"),
+            ("B6 scattered 64 1T", "scattered, 64, one"),
+            ("B6 scattered 64 2T", "64, two"),
+            ("B6 scattered 256 1T", "256, one"),
+            ("B6 scattered 256 2T", "256, two"),
+            ("B6 scattered 1024 1T", "1024, one"),
+            ("B6 scattered 1024 2T", "1024, two"),
             ("B6 mixed 1T", "mixed, one"),
             ("B6 mixed 2T", "mixed, two"),
             ("B6 pair 1T", "a memory each: pair, one"),
@@ -279,11 +300,14 @@ fn report_frames(figures: &Figures) {
             ("B3 2M %", "50 %: free in 2 MiB, %"),
             ("B4 2M %", "95 %: free in 2 MiB, %"),
             ("B4 failed %", "95 %: refused, %"),
+            ("B4 99 % 2M %", "95 % after 99 %: free in 2 MiB, %"),
+            ("B4 99 % failed %", "95 % after 99 %: refused, %"),
             ("B7 2M %", "B7: free in 2 MiB, %"),
             ("B8 bytes a frame", "B8 bytes a frame"),
             ("B9 set-up", "B9 set-up, us"),
         ],
     );
+    print_spread(figures);
 }
 
 fn report_heap(figures: &Figures) {

@@ -40,6 +40,17 @@ impl Figures {
         Some(median(&mut values.clone()))
     }
 
+    /// Of each row and contestant the lowest run, the median and the highest, where there is more than one run.
+    pub fn ranges(&self) -> impl Iterator<Item = (&str, &str, [f64; 3])> {
+        let mut rows: Vec<_> = self.values.iter().filter(|(_, values)| values.len() > 1).collect();
+        rows.sort_by_key(|((name, row), _)| (row, self.names.iter().position(|known| known == name)));
+        rows.into_iter().map(|((name, row), values)| {
+            let low = values.iter().copied().fold(f64::MAX, f64::min);
+            let high = values.iter().copied().fold(f64::MIN, f64::max);
+            (row.as_str(), name.as_str(), [low, median(&mut values.clone()), high])
+        })
+    }
+
     /// How far the runs lie apart: (largest - smallest) / median, the median and the largest of it over all figures of
     /// these workloads, in percent.
     pub fn spread(&self, workloads: &[&str]) -> (f64, f64) {

@@ -19,18 +19,34 @@ impl<A: FrameAllocator> Holder<A> {
     /// Memory filled to `percent` with blocks of orders 0 to 9, and then 300 000 times one of them
     /// replaced.
     pub fn new(percent: u64) -> Self {
-        let target = FRAMES * percent / 100;
-        let mut holder = Self { allocator: A::new(), rng: Rng(5), held: Vec::new(), used: 0, target };
+        let mut holder = Self { allocator: A::new(), rng: Rng(5), held: Vec::new(), used: 0, target: 0 };
+        holder.fill(percent);
+        holder
+    }
+
+    /// The same in memory that was in the same use before, 99 % full.
+    pub fn new_after_full(percent: u64) -> Self {
+        let mut holder = Self::new(99);
+        while holder.used > FRAMES * percent / 100 {
+            let (first, order) = holder.pick();
+            holder.allocator.free(first.into(), order);
+        }
+        holder.fill(percent);
+        holder
+    }
+
+    fn fill(&mut self, percent: u64) {
+        let holder = self;
+        holder.target = FRAMES * percent / 100;
         let mut refused = 0;
-        while holder.used < target && refused < 1000 {
+        while holder.used < holder.target && refused < 1000 {
             refused += u32::from(!holder.take_one());
         }
         for _ in 0..300_000 {
             let (first, order) = holder.pick();
             holder.allocator.free(first.into(), order);
-            while holder.used < target && holder.take_one() {}
+            while holder.used < holder.target && holder.take_one() {}
         }
-        holder
     }
 
     /// A random order: each half as likely as the one below it, so that all take about the same share of memory.
@@ -65,20 +81,42 @@ impl<A: FrameAllocator> Holder<A> {
     }
 }
 
-/// B3, B4: blocks are given back at random, 256 at a time, and as many frames taken again in blocks of random orders.
+/// How many blocks B3 and B4 give back at a time. What caches hold may do for the first; the last is beyond all of them.
+const BATCHES: [u64; 3] = [256, 1024, 4096];
+
+/// How many blocks of each batch are given back in all.
+const REPLACED: u64 = 512_000;
+
+/// The names of the rows of B3 or B4: allocation, free, both, requests refused, free frames in blocks of 2 MiB; and
+/// both for the larger batches.
+pub type Names = ([&'static str; 5], [&'static str; 2]);
+
+/// B3, B4: blocks are given back at random, a batch at a time, and as many frames taken again in blocks of random orders.
+pub fn mixed<A: FrameAllocator>(percent: u64, (names, pairs): Names) -> Vec<Row> {
+    let mut rows = replaced(&mut Holder::<A>::new(percent), BATCHES[0], names);
+    for (batch, name) in BATCHES.into_iter().skip(1).zip(pairs) {
+        let larger = replaced(&mut Holder::<A>::new(percent), batch, [name; 5]);
+        rows.push(larger[2]);
+    }
+    rows
+}
+
+/// B4 in memory that was 99 % full before.
+pub fn mixed_after_full<A: FrameAllocator>(names: [&'static str; 5]) -> Vec<Row> {
+    replaced(&mut Holder::<A>::new_after_full(95), BATCHES[0], names)
+}
+
+/// Replaces blocks, `batch` at a time.
 ///
 /// A batch is too short for the thread's own clock, which is a call into the host and would cost more than what it
 /// measures. So the times are those on the wall, and the batch in the middle counts, as it was not interrupted.
-pub fn mixed<A: FrameAllocator>(percent: u64, names: [&'static str; 5]) -> Vec<Row> {
-    const BATCH: u64 = 256;
-    const BATCHES: u64 = 2000;
-    let mut holder = Holder::<A>::new(percent);
+fn replaced<A: FrameAllocator>(holder: &mut Holder<A>, batch: u64, names: [&'static str; 5]) -> Vec<Row> {
     let (mut taking, mut giving, mut asked, mut failed) = (Vec::new(), Vec::new(), 0, 0);
     let (mut out, mut orders, mut got) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..BATCHES {
+    for _ in 0..REPLACED / batch {
         out.clear();
-        out.extend((0..BATCH).map(|_| holder.pick()));
-        giving.push(each(BATCH, || out.iter().for_each(|&(first, order)| holder.allocator.free(first.into(), order))));
+        out.extend((0..batch).map(|_| holder.pick()));
+        giving.push(each(batch, || out.iter().for_each(|&(first, order)| holder.allocator.free(first.into(), order))));
         orders.clear();
         let mut used = holder.used;
         while used < holder.target {

@@ -50,12 +50,18 @@ pub type Row = (&'static str, f64);
 /// Runs a workload once.
 pub type Run = Box<dyn Fn(&str) -> Vec<Row>>;
 
+const B3: churn::Names =
+    (["B3 alloc", "B3 free", "B3 pair", "B3 failed %", "B3 2M %"], ["B3 pair 1024", "B3 pair 4096"]);
+const B4: churn::Names =
+    (["B4 alloc", "B4 free", "B4 pair", "B4 failed %", "B4 2M %"], ["B4 pair 1024", "B4 pair 4096"]);
+const B4_AFTER_FULL: [&str; 5] = ["B4 99 % alloc", "B4 99 % free", "B4 99 % pair", "B4 99 % failed %", "B4 99 % 2M %"];
+
 fn sample<A: FrameAllocator>(workload: &str) -> Vec<Row> {
     match workload {
         "B1" => order0::fill_and_free::<A>(),
         "B2" => order0::pairs::<A>(),
-        "B3" if A::ORDERS => churn::mixed::<A>(50, ["B3 alloc", "B3 free", "B3 pair", "B3 failed %", "B3 2M %"]),
-        "B4" if A::ORDERS => churn::mixed::<A>(95, ["B4 alloc", "B4 free", "B4 pair", "B4 failed %", "B4 2M %"]),
+        "B3" if A::ORDERS => churn::mixed::<A>(50, B3),
+        "B4" if A::ORDERS => [churn::mixed::<A>(95, B4), churn::mixed_after_full::<A>(B4_AFTER_FULL)].concat(),
         "B5" if A::ORDERS => latency::at_95::<A>(),
         "B7" => churn::single::<A>(),
         "B8" => {

@@ -1,6 +1,6 @@
 //! `mm::Frames`, and `mm::frames::FrameCache` in front of it.
 
-use mm::frames::{Depot, FrameCache, Purpose};
+use mm::frames::{Depot, FrameCache};
 use mm::{Frame, FrameRun, Frames};
 
 use super::threads::{SharedAllocator, Spin};
@@ -60,17 +60,12 @@ pub struct Cached {
 
 #[inline(always)]
 fn alloc(cache: &mut FrameCache, depot: &mut impl Depot, order: u8) -> Option<u64> {
-    if order == 0 {
-        return cache.alloc(depot, Purpose::Movable).ok().map(|frame| frame.0);
-    }
     cache.alloc_block(depot, order, Frames::ANYWHERE).ok().map(|first| first.0)
 }
 
 #[inline(always)]
 fn free(cache: &mut FrameCache, depot: &mut impl Depot, first: u64, order: u8) {
-    let first = Frame(first);
-    let freed = if order == 0 { cache.free(depot, first) } else { cache.free_block(depot, first, order) };
-    assert!(freed.is_ok());
+    assert!(cache.free_block(depot, Frame(first), order).is_ok());
 }
 
 impl FrameAllocator for Cached {

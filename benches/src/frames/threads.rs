@@ -1,5 +1,6 @@
 //! B6: one thread, and two on a CPU each.
 //!
+//! *Scattered*: half of all frames are in use, at random places; a thread takes a batch of frames and gives it back shuffled.
 //! *Local*: a thread takes 128 frames and gives them back. *Remote*: each gives back what the other took, 128 frames at
 //! a time. *Mixed*: a thread holds 64 blocks of orders 0 to 9 and replaces one at random.
 
@@ -121,10 +122,35 @@ fn all(allocator: &impl SharedAllocator, orders: bool) -> Vec<Row> {
         ("B6 local 2T", on_threads(2, allocator, local)),
         ("B6 remote 2T", on_threads(2, allocator, remote)),
     ];
+    rows.extend(scattered_rows(allocator));
     if orders {
         rows.push(("B6 mixed 1T", on_threads(1, allocator, mixed)));
         rows.push(("B6 mixed 2T", on_threads(2, allocator, mixed)));
     }
+    rows
+}
+
+/// The rows of scattered memory: batches of these sizes, on one thread and on two.
+const SCATTERED: [[&str; 2]; 3] = [
+    ["B6 scattered 64 1T", "B6 scattered 64 2T"],
+    ["B6 scattered 256 1T", "B6 scattered 256 2T"],
+    ["B6 scattered 1024 1T", "B6 scattered 1024 2T"],
+];
+
+/// Takes half of the frames, at random places, measures, and gives them back.
+fn scattered_rows<S: SharedAllocator>(allocator: &S) -> Vec<Row> {
+    let mut held: Vec<u32> = std::iter::from_fn(|| allocator.alloc(0)).map(|frame| frame as u32).collect();
+    Rng(13).shuffle(&mut held);
+    let half = held.split_off(held.len() / 2);
+    half.into_iter().for_each(|frame| allocator.free(frame.into(), 0));
+    let works: [Work<S>; 3] = [scattered::<S, 64>, scattered::<S, 256>, scattered::<S, 1024>];
+    let mut rows = Vec::new();
+    for (names, work) in SCATTERED.into_iter().zip(works) {
+        for (threads, name) in (1..).zip(names) {
+            rows.push((name, on_threads(threads, allocator, work)));
+        }
+    }
+    held.into_iter().for_each(|frame| allocator.free(frame.into(), 0));
     rows
 }
 
@@ -179,6 +205,25 @@ fn local<S: SharedAllocator>(allocator: &S, _cpu: usize, _exchange: &Exchange) -
         held.drain(..).for_each(|frame| allocator.free(frame.into(), 0));
     }
     (2 * BATCH * ROUNDS) as u64
+}
+
+/// Only the allocator's time counts: the order in which frames are given back is drawn before.
+fn scattered<S: SharedAllocator, const SIZE: usize>(allocator: &S, cpu: usize, _exchange: &Exchange) -> u64 {
+    let mut rng = Rng(17 + cpu as u64);
+    let mut order: Vec<u32> = (0..SIZE as u32).collect();
+    rng.shuffle(&mut order);
+    let mut held = Vec::with_capacity(SIZE);
+    let rounds = BATCH * ROUNDS / SIZE;
+    for _ in 0..rounds {
+        held.extend((0..SIZE).filter_map(|_| allocator.alloc(0)));
+        for at in &order {
+            if let Some(frame) = held.get(*at as usize) {
+                allocator.free(*frame, 0);
+            }
+        }
+        held.clear();
+    }
+    (2 * SIZE * rounds) as u64
 }
 
 fn remote<S: SharedAllocator>(allocator: &S, cpu: usize, exchange: &Exchange) -> u64 {
