@@ -168,7 +168,13 @@ fn machines() -> Vec<Row> {
             .expect(Expect::Refuses("Strata needs 16 MiB of RAM")),
         // The prompt, key by key and pasted to.
         i686("the prompt, 486", "486", "64M").prompt().asks("cpus", "lines: 8259s").ready(Pml2, Unsupported, false, 32),
-        x86_64("the prompt, max", "max", "64M").prompt().asks("cpus", PC_LINES).ready(Pml5, On, true, 40),
+        x86_64("the prompt, max", "max", "64M")
+            .prompt()
+            .asks("cpus", PC_LINES)
+            .asks("threads start 1", "1 were started")
+            .asks("selftest threads.turns", "skipped (threads that 'threads start' has started are running")
+            .asks("threads stop", "1 were ended")
+            .ready(Pml5, On, true, 40),
         // What things cost, in instructions.
         i686("bench, 486", "486", "64M")
             .asks("bench", "bench: this CPU has no time-stamp counter to measure with")
