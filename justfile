@@ -42,6 +42,10 @@ test:
 test-quick:
     tools/test quick
 
+# Run the kernels on other emulators: Bochs 3, QEMU 10 and v86, from a Debian 13 root in build/roots where this machine has older ones
+test-second:
+    tools/test second
+
 # Test on this machine what needs no CPU of its own: tables, frames, prompt, parsing, and the script that writes sticks
 test-host:
     tools/test-host

@@ -1,6 +1,5 @@
 //! One emulated machine: its COM1, its monitor, its end.
 
-use std::fs;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -9,6 +8,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use crate::gdb::{self, Gdb};
 use crate::pace::Watch;
@@ -33,8 +33,18 @@ pub struct Machine {
     folder: PathBuf,
 }
 
-const OVMF_X64: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_CODE.fd"];
-const OVMF_IA32: [&str; 1] = ["/usr/share/OVMF/OVMF32_CODE_4M.secboot.fd"];
+/// A folder whose QEMU runs in place of the one in PATH, and one whose firmware it runs in place of this machine's.
+const QEMU: &str = "STRATA_QEMU";
+const FIRMWARE: &str = "STRATA_FIRMWARE";
+
+const OVMF: &str = "/usr/share/OVMF";
+const OVMF_X64: [&str; 2] = ["OVMF_CODE_4M.fd", "OVMF_CODE.fd"];
+const OVMF_IA32: [&str; 1] = ["OVMF32_CODE_4M.secboot.fd"];
+
+/// Whether another QEMU than the one in PATH runs.
+pub fn is_another() -> bool {
+    env::var_os(QEMU).is_some()
+}
 
 /// Where the monitor listens, in the folder of the machine. A socket's path has 107 bytes at most, and the folder may lie deep: so
 /// it is always named from the folder.
@@ -48,7 +58,8 @@ impl Machine {
         let (folder, iso) = (&absolute(folder)?, &absolute(iso)?);
         let _ = fs::remove_file(folder.join(MONITOR));
         let program = if row.long_mode { "qemu-system-x86_64" } else { "qemu-system-i386" };
-        let mut command = Command::new(program);
+        let mut command =
+            Command::new(env::var_os(QEMU).map_or(program.into(), |folder| Path::new(&folder).join(program)));
         command.current_dir(folder);
         command.args(["-cpu", row.cpu, "-m", row.memory, "-display", "none", "-no-reboot", "-net", "none"]);
         if row.cpus.0 > 1 {
@@ -305,8 +316,10 @@ fn firmware(command: &mut Command, firmware: Firmware, folder: &Path) -> Result<
             &OVMF_IA32
         }
     };
-    let code = candidates.iter().find(|file| Path::new(file).exists());
-    let code = code.ok_or_else(|| format!("none of {candidates:?} is installed; ./setup installs the firmware"))?;
+    let installed = env::var(FIRMWARE).unwrap_or(OVMF.into());
+    let code = candidates.iter().map(|file| format!("{installed}/{file}")).find(|file| Path::new(file).exists());
+    let code =
+        code.ok_or_else(|| format!("none of {candidates:?} is in {installed}; ./setup installs the firmware"))?;
     let variables = code.replace("_CODE", "_VARS").replace(".secboot", "");
     let own = folder.join("vars.fd");
     fs::copy(&variables, &own).map_err(|error| format!("{variables}: {error}"))?;
