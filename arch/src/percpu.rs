@@ -9,7 +9,7 @@ use core::arch::asm;
 use crate::descriptors;
 
 /// The most CPUs that there can be.
-pub const MAX: usize = 512;
+pub const MAX: usize = mm::MOST_CPUS;
 
 /// The number of the CPU that this runs on, less than [`MAX`]; 0 is the one that booted. Where the code can be moved to
 /// another CPU, it may be another when this returns.

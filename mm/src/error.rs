@@ -24,8 +24,12 @@ pub enum MapError {
     Occupied,
     /// Some page of the range is not mapped.
     NotMapped,
-    /// No frame is left for a table.
+    /// No frame is left.
     NoMemory,
+    /// The region of the kernel's address space where it would lie is full.
+    NoRoom,
+    /// There are as many of its kind as there can be.
+    TooMany,
     /// The page map does not offer this range for such a change (see [`KernelMap`](crate::KernelMap)).
     NotOffered,
 }
@@ -42,7 +46,9 @@ impl fmt::Display for MapError {
             MapError::SelfMap => "the range touches the self-map",
             MapError::Occupied => "something is mapped there already",
             MapError::NotMapped => "not mapped",
-            MapError::NoMemory => "out of frames for page tables",
+            MapError::NoMemory => "out of frames",
+            MapError::NoRoom => "its region of the kernel's address space is full",
+            MapError::TooMany => "there are as many of its kind as there can be",
             MapError::NotOffered => "the kernel's map does not offer this range",
         })
     }

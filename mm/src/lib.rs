@@ -73,6 +73,9 @@ mod walk;
 mod window;
 mod words;
 
+/// The most CPUs that a machine can have: all that has a place for each CPU follows from this.
+pub const MOST_CPUS: usize = 512;
+
 pub use access::{Access, AccessKind, Controls, FaultCode, Refusal};
 pub use addr::{Frame, FrameRun, PAGE_SHIFT, PAGE_SIZE, PageRange, PhysAddr, VirtAddr};
 pub use claims::{Claim, Claims};

@@ -21,8 +21,8 @@ impl KernelMap {
     /// Maps the device registers or the frame buffer at `address`, `bytes` long, and returns where.
     ///
     /// # Errors
-    /// [`MapError::NotOffered`] for write-back (a device is not memory); [`MapError::NoMemory`] if the dynamic
-    /// region is used up; else as [`PageMap::map`](crate::PageMap::map).
+    /// [`MapError::NotOffered`] for write-back (a device is not memory); [`MapError::NoRoom`] if the dynamic
+    /// region is used up, [`MapError::TooMany`] if all its places are; else as [`PageMap::map`](crate::PageMap::map).
     pub fn map_device(
         &mut self,
         memory: &mut Memory,
@@ -41,7 +41,7 @@ impl KernelMap {
     /// it is when the mode changes.
     ///
     /// # Errors
-    /// [`MapError::NoMemory`] if the dynamic region is used up; else as [`PageMap::map`](crate::PageMap::map).
+    /// As [`map_device`](Self::map_device), or as [`PageMap::map`](crate::PageMap::map).
     pub fn map_constant(
         &mut self,
         memory: &mut Memory,
@@ -65,14 +65,14 @@ impl KernelMap {
         let pages = offset.checked_add(bytes).ok_or(MapError::Wraps)?.div_ceil(PAGE_SIZE);
         // Behind the areas come the stacks.
         let room = (self.stack_region().start.0 - self.next.0) >> PAGE_SHIFT;
-        let slot = self.areas.iter().position(Option::is_none).ok_or(MapError::NoMemory)?;
+        let slot = self.areas.iter().position(Option::is_none).ok_or(MapError::TooMany)?;
         // Where pages of the largest size that it can fill have the same place in the mapping as in memory, they are used.
         let paging = self.map.paging();
         let sizes = (1..=paging.limits.top_leaf).rev().map(|level| paging.routines.info.pages(level));
         let largest = sizes.into_iter().find(|size| pages >= *size).unwrap_or(1);
         let skipped = first.0.wrapping_sub(self.next.0 >> PAGE_SHIFT) & (largest - 1);
         if pages.checked_add(skipped).is_none_or(|pages| pages >= room) {
-            return Err(MapError::NoMemory);
+            return Err(MapError::NoRoom);
         }
         let range = PageRange::new(self.next.offset(skipped << PAGE_SHIFT), pages);
         let request = MapRequest { range, first, flags };

@@ -175,9 +175,9 @@ impl KernelMap {
     /// An address space with nothing in its user half.
     ///
     /// # Errors
-    /// [`MapError::NoMemory`], also if there are as many as there can be.
+    /// [`MapError::NoMemory`]; [`MapError::TooMany`] if there are as many as there can be.
     pub fn new_space(&mut self, memory: &mut Memory) -> Result<AddressSpace, MapError> {
-        let free = self.spaces.0.iter().position(Option::is_none).ok_or(MapError::NoMemory)?;
+        let free = self.spaces.0.iter().position(Option::is_none).ok_or(MapError::TooMany)?;
         let claims = memory.table()?;
         let mut map = PageMap::new(memory, *self.map.paging()).inspect_err(|_| memory.give_back(claims))?;
         map.set_live(true);

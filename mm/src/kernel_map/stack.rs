@@ -2,13 +2,16 @@
 //! off a stack is a fault and not somebody else's memory.
 
 use super::KernelMap;
-use crate::{MapError, MapRequest, Memory, Mmu, OwnedFrames, PAGE_SHIFT, PageFlags, PageMap, PageRange, VirtAddr};
+use crate::{
+    MOST_CPUS, MapError, MapRequest, Memory, Mmu, OwnedFrames, PAGE_SHIFT, PageFlags, PageMap, PageRange, VirtAddr,
+};
 
 /// How many pages there are from the end of one stack to the end of the next.
-const SLOT: u64 = 16;
+const SLOT: u64 = 8;
 
 /// How many stacks there can be.
-const SLOTS: u64 = 1024;
+const SLOTS: u64 = Stack::MOST as u64;
+const _: () = assert!(SLOTS.is_multiple_of(64));
 
 /// A stack that is mapped. It lies where it is in both modes of an architecture.
 #[derive(Debug)]
@@ -19,8 +22,17 @@ pub struct Stack {
 }
 
 impl Stack {
+    /// How many there can be at a time: those of as many CPUs as there can be, and others.
+    pub const MOST: usize = MOST_CPUS * Self::EACH_CPU + Self::OTHERS;
+
+    /// How many a CPU has, blocks of memory among them that lie where stacks do.
+    pub const EACH_CPU: usize = 6;
+
+    /// How many there can be beside those of the CPUs.
+    pub const OTHERS: usize = 128;
+
     /// The largest, log2 of its pages.
-    pub const MAX_ORDER: u8 = 3;
+    pub const MAX_ORDER: u8 = 2;
 
     /// How many pages below every stack are mapped to nothing, at least.
     pub const GUARD_PAGES: u64 = SLOT - (1 << Self::MAX_ORDER);
@@ -44,7 +56,8 @@ impl Slots {
     pub(super) const NONE: Self = Self([0; (SLOTS / 64) as usize]);
 
     fn first_free(&self) -> Option<u64> {
-        (0..SLOTS).find(|slot| !self.has(*slot))
+        let word = self.0.iter().position(|word| *word != u64::MAX)?;
+        Some(word as u64 * 64 + u64::from(self.0[word].trailing_ones()))
     }
 
     fn has(&self, slot: u64) -> bool {
@@ -60,13 +73,13 @@ impl KernelMap {
     /// Maps a stack of 2^`order` pages, with whatever was in them.
     ///
     /// # Errors
-    /// [`MapError::NoMemory`] if there are no frames for it or no place; [`MapError::NotOffered`] beyond
-    /// [`Stack::MAX_ORDER`]. Nothing has changed then.
+    /// [`MapError::NoMemory`] if there are no frames for it; [`MapError::NoRoom`] if there are [`Stack::MOST`] stacks;
+    /// [`MapError::NotOffered`] beyond [`Stack::MAX_ORDER`]. Nothing has changed then.
     pub fn map_stack(&mut self, memory: &mut Memory, order: u8) -> Result<Stack, MapError> {
         if order > Stack::MAX_ORDER {
             return Err(MapError::NotOffered);
         }
-        let slot = self.stacks.first_free().ok_or(MapError::NoMemory)?;
+        let slot = self.stacks.first_free().ok_or(MapError::NoRoom)?;
         let frames = memory.take(order, memory.window.frames().end())?;
         let pages = frames.run().count;
         let end = self.stack_region().start.offset(((slot + 1) * SLOT) << PAGE_SHIFT);

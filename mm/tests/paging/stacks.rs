@@ -2,7 +2,7 @@
 
 use mm::{Frame, MapError, PAGE_SIZE, PageRange, Rights, Stack, VirtAddr};
 
-use crate::kernel_map::{Kernel, RAM, kernel, paging};
+use crate::kernel_map::{Kernel, RAM, kernel, kernel_of, paging};
 use crate::machine::mmu::Mode;
 use crate::machine::{FULL, MODES, cpu};
 
@@ -35,7 +35,7 @@ fn stacks_have_guards_and_their_frames_come_home() {
         let too_large = kernel.map.map_stack(&mut kernel.machine.memory, Stack::MAX_ORDER + 1);
         assert!(matches!(too_large, Err(MapError::NotOffered)));
         let mut stacks = Vec::new();
-        for order in [0, 2, 3, 2] {
+        for order in [0, Stack::MAX_ORDER, 1, Stack::MAX_ORDER] {
             let stack = kernel.map.map_stack(&mut kernel.machine.memory, order).expect("room");
             assert_eq!(stack.pages().pages, 1 << order);
             stacks.push(stack);
@@ -68,8 +68,9 @@ fn stacks_have_guards_and_their_frames_come_home() {
 
 #[test]
 fn as_many_stacks_as_there_is_room_and_memory_for() {
-    for mode in MODES {
-        let mut kernel = kernel(mode);
+    // Frames run out first, and then places.
+    for (mode, frames) in MODES.into_iter().flat_map(|mode| [(mode, 800), (mode, 800 + Stack::MOST)]) {
+        let mut kernel = kernel_of(mode, frames);
         let mut stacks = Vec::new();
         let error = loop {
             match kernel.map.map_stack(&mut kernel.machine.memory, 0) {
@@ -77,9 +78,12 @@ fn as_many_stacks_as_there_is_room_and_memory_for() {
                 Err(error) => break error,
             }
         };
-        assert_eq!(error, MapError::NoMemory);
         let free = kernel.machine.memory.free_frames();
-        assert!(free == 0 || stacks.len() == 1024, "{mode:?}: {} stacks and {free} frames", stacks.len());
+        match error {
+            MapError::NoMemory => assert_eq!(free, 0, "{mode:?}: {} stacks", stacks.len()),
+            error => assert_eq!((error, stacks.len()), (MapError::NoRoom, Stack::MOST), "{mode:?}"),
+        }
+        assert_eq!(error == MapError::NoRoom, frames > 800, "{mode:?}, {frames} frames: {error}");
         for stack in &stacks {
             check(&kernel, stack);
         }
