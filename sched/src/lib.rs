@@ -32,6 +32,7 @@
 #![cfg_attr(not(any(test, loom)), no_std)]
 #![forbid(unsafe_code)]
 
+mod call;
 #[cfg(not(loom))]
 pub mod lock;
 #[cfg(not(loom))]
@@ -43,6 +44,7 @@ mod sleepers;
 mod sync;
 mod thread;
 
+pub use call::{CrossCall, Decision};
 #[cfg(not(loom))]
 pub use lock::Lock;
 #[cfg(not(loom))]

@@ -7,7 +7,7 @@ use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
-use sched::{Blocked, Priority, Scheduler, State, Switch, ThreadId};
+use sched::{Blocked, CrossCall, Decision, Priority, Scheduler, State, Switch, ThreadId};
 
 /// Two CPUs, each with an idle thread, and room for three more.
 struct Machine {
@@ -289,5 +289,74 @@ fn nobody_is_woken_by_a_tick_that_was_taken_back() {
                 machine.touch(machine.sched.current(1).expect("idle"));
             },
         );
+    });
+}
+
+/// A call from CPU 0 to CPU 1, whose work is a cell that only the initiator touches before and after.
+struct Call {
+    call: CrossCall<2>,
+    work: UnsafeCell<u32>,
+}
+
+// SAFETY: loom itself sees to the cell.
+unsafe impl Sync for Call {}
+// SAFETY: as above.
+unsafe impl Send for Call {}
+
+impl Call {
+    /// CPU 1 looks once, and takes the call if it sees one.
+    fn serve(&self) {
+        if !self.call.take(1) {
+            return;
+        }
+        let decision = loop {
+            match self.call.decision() {
+                Some(decision) => break decision,
+                None => thread::yield_now(),
+            }
+        };
+        if decision == Decision::Go {
+            // SAFETY: loom itself sees to the cell, here and below.
+            self.work.with_mut(|work| unsafe { *work += 1 });
+        }
+        self.call.finish(1);
+    }
+
+    /// CPU 0 calls CPU 1 twice, and gives up each time if it has not come yet. Returns how often the work was done.
+    fn initiate(&self) -> u32 {
+        let mut gone = 0;
+        for _ in 0..2 {
+            self.call.begin(0).expect("no other call");
+            // SAFETY: as above.
+            self.work.with_mut(|work| unsafe { *work += 10 });
+            self.call.want(1);
+            thread::yield_now();
+            if self.call.all_came() {
+                self.call.go();
+                gone += 1;
+            } else {
+                self.call.cancel();
+            }
+            while !self.call.is_over() {
+                thread::yield_now();
+            }
+            // SAFETY: as above.
+            self.work.with_mut(|work| unsafe { *work += 10 });
+            self.call.end();
+        }
+        gone
+    }
+}
+
+#[test]
+fn the_initiator_has_its_work_back_when_the_call_is_over() {
+    check(|| {
+        let call = Arc::new(Call { call: CrossCall::new(), work: UnsafeCell::new(0) });
+        let other = call.clone();
+        let cpu = thread::spawn(move || other.serve());
+        let gone = call.initiate();
+        cpu.join().expect("no panic");
+        // SAFETY: as above.
+        call.work.with(|work| assert_eq!(unsafe { *work }, 40 + gone));
     });
 }
