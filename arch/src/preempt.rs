@@ -21,6 +21,8 @@ pub struct Hooks {
     pub input: fn(),
     /// This CPU may be left, if another thread should run.
     pub leave: fn(),
+    /// This CPU is wanted for a cross-call. Returns `false` if it has no thread for that.
+    pub call: fn() -> bool,
 }
 
 static HOOKS: Once<Hooks> = Once::new();
@@ -96,4 +98,9 @@ pub(crate) fn input() {
     if let Some(hooks) = HOOKS.get() {
         (hooks.input)();
     }
+}
+
+/// Wakes the thread of this CPU that serves cross-calls; `false` if there is none. With interrupts off.
+pub(crate) fn call() -> bool {
+    HOOKS.get().is_some_and(|hooks| (hooks.call)())
 }

@@ -19,6 +19,9 @@ const MEMORY_ORDER: u8 = size_of::<CpuMemory>().div_ceil(PAGE_SIZE as usize).nex
 
 const _: () = assert!(MEMORY_ORDER <= Stack::MAX_ORDER);
 
+/// What is mapped for each CPU: its stacks, those of its threads, and its memory.
+const _: () = assert!(cpus::start::STACKS_EACH + kernel::threads::STACKS_EACH_CPU + 1 == Stack::EACH_CPU);
+
 /// How long CPUs are waited for, in milliseconds.
 const PATIENCE: u32 = 1000;
 
@@ -47,13 +50,20 @@ pub fn start(
     memory: &'static Memories,
     features: &Features,
 ) -> Result<Started, StartFailure> {
-    let mut stacks = provide(apics.len(), map, memory)?;
+    let mut named = Vec::new();
+    named.try_reserve_exact(apics.len()).map_err(|_| StartFailure::Stacks(MapError::NoMemory))?;
+    named.extend(apics.iter().copied().filter(|apic| apic::can_name(*apic)));
+    let (unnamed, apics) = (apics.len() - named.len(), &named[..]);
+    if apics.is_empty() {
+        return Ok(Started { unnamed, ..Started::default() });
+    }
+    let (mut stacks, short) = provide(apics.len(), map, memory)?;
     let taken = memory.lock().take(0, REACH);
     let started = match taken {
         Ok(mut page) => {
             let started = start_on(&mut page, &apics[..stacks.len()], map, memory, features);
             memory.lock().put(page);
-            started
+            started.map(|started| Started { unnamed, short, ..started })
         }
         Err(_) => Err(StartFailure::NoPage),
     };
@@ -110,7 +120,7 @@ fn start_on(
     let outcome = map.with_frame(memory, mmu, page, 0, cpus::start::outcome);
     map.unmap_identity(memory, frame, mmu)?;
     let (taken, refused) = outcome?;
-    Ok(Started { asked: apics.len(), taken: taken as usize, refused: refused as usize })
+    Ok(Started { asked: apics.len(), taken: taken as usize, refused: refused as usize, ..Started::default() })
 }
 
 /// What a CPU does that is up: it takes part in threads.
@@ -118,40 +128,49 @@ fn other(index: usize) -> ! {
     let top = cpus::start::stack_of(index);
     // What the CPU has of its own lies behind it on the last page.
     let end = top.next_multiple_of(PAGE_SIZE as usize);
-    if kernel::threads::take_part(end - ((PAGE_SIZE as usize) << STACK_ORDER)..end) && local_timer::start() {
+    // In this order: threads would be started on a CPU without a timer, and never run.
+    if local_timer::start() && kernel::threads::take_part(end - ((PAGE_SIZE as usize) << STACK_ORDER)..end) {
         kernel::threads::idle();
     }
     cpus::idle()
 }
 
-/// Makes what `count` CPUs need, or fewer, if there is no memory for so many.
-fn provide(count: usize, map: &mut KernelMap, memory: &Memories) -> Result<Vec<Stacks>, StartFailure> {
+/// Maps the stacks of `count` CPUs, or of fewer, and says why then.
+fn provide(
+    count: usize,
+    map: &mut KernelMap,
+    memory: &Memories,
+) -> Result<(Vec<Stacks>, Option<MapError>), StartFailure> {
     let mut all = Vec::new();
-    all.try_reserve_exact(count).map_err(|_| StartFailure::NoMemory)?;
-    while all.len() < count {
-        let Some(stacks) = map_stacks(map, &mut memory.lock()) else { break };
-        all.push(stacks);
+    all.try_reserve_exact(count).map_err(|_| StartFailure::Stacks(MapError::NoMemory))?;
+    let mut short = None;
+    while all.len() < count && short.is_none() {
+        match map_stacks(map, &mut memory.lock()) {
+            Ok(stacks) => all.push(stacks),
+            Err(error) => short = Some(error),
+        }
     }
-    if all.is_empty() {
-        return Err(StartFailure::NoMemory);
+    if let (true, Some(error)) = (all.is_empty(), short) {
+        return Err(StartFailure::Stacks(error));
     }
     for (number, stacks) in all.iter().enumerate() {
         // SAFETY: the stacks are mapped and go to nobody else while the number can be taken; no CPU was started.
         unsafe { cpus::start::provide(number, &stacks.each_ref().map(|stack| stack.top().0 as usize)) };
     }
-    Ok(all)
+    Ok((all, short))
 }
 
-fn map_stacks(map: &mut KernelMap, memory: &mut Memory) -> Option<Stacks> {
+fn map_stacks(map: &mut KernelMap, memory: &mut Memory) -> Result<Stacks, MapError> {
     let mut stacks = [const { None }; cpus::start::STACKS_EACH];
-    for stack in &mut stacks {
-        *stack = map.map_stack(memory, STACK_ORDER).ok();
+    let mapped = stacks.iter_mut().try_for_each(|stack| {
+        *stack = Some(map.map_stack(memory, STACK_ORDER)?);
+        Ok(())
+    });
+    if let Err(error) = mapped {
+        stacks.into_iter().flatten().for_each(|stack| map.unmap_stack(memory, PC.mmu(), stack));
+        return Err(error);
     }
-    if stacks.iter().all(Option::is_some) {
-        return Some(stacks.map(|stack| stack.expect("all are there")));
-    }
-    stacks.into_iter().flatten().for_each(|stack| map.unmap_stack(memory, PC.mmu(), stack));
-    None
+    Ok(stacks.map(|stack| stack.expect("all are there")))
 }
 
 fn give_back(stacks: Stacks, map: &mut KernelMap, memory: &Memories) {

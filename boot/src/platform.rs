@@ -6,8 +6,8 @@ use arch::{
 };
 use kernel::threads::Contexts;
 use kernel::{
-    Alone, CpuFacts, CpuState, Fault, Input, LineRoute, Memories, Platform, Reference, Registers, Reset, Sleep,
-    StartFailure, Started, Tick, Time, Unfit,
+    Alone, CallFailure, CpuFacts, CpuState, Fault, Input, LineRoute, Memories, Platform, Reference, Registers, Reset,
+    Sleep, StartFailure, Started, Tick, Time, Unfit,
 };
 use mm::{
     Access, AddressSpace, Cache, Controls, FaultCode, Features, KernelMap, MapError, Memory, Mmu, PhysAddr, Trial,
@@ -143,8 +143,17 @@ impl Platform for Pc {
         cpus::each(tell);
     }
 
-    fn on_others(&self, work: &(dyn Fn(usize) + Sync), meanwhile: &mut dyn FnMut()) -> usize {
-        others::work::on_others(work, meanwhile)
+    fn on_others(
+        &self,
+        work: &(dyn Fn(usize) + Sync),
+        meanwhile: &mut dyn FnMut(),
+        give_up: &mut dyn FnMut() -> bool,
+    ) -> Result<usize, CallFailure> {
+        others::work::on_others(work, meanwhile, give_up).map_err(|failure| match failure {
+            others::work::Failure::Late(cpu) => CallFailure::Late(cpu),
+            others::work::Failure::Busy(cpu) => CallFailure::Busy(cpu),
+            others::work::Failure::GivenUp => CallFailure::GivenUp,
+        })
     }
 
     fn shootdowns(&self) -> (usize, usize) {

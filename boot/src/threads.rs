@@ -19,7 +19,12 @@ pub static CONTEXTS: PcContexts = PcContexts;
 
 /// Has the kernel told of what interrupts say.
 pub fn install() {
-    preempt::install(preempt::Hooks { tick: threads::tick, input: threads::input, leave: threads::leave });
+    preempt::install(preempt::Hooks {
+        tick: threads::tick,
+        input: threads::input,
+        leave: threads::leave,
+        call: threads::call,
+    });
 }
 
 impl Contexts for PcContexts {
@@ -60,6 +65,10 @@ impl Contexts for PcContexts {
 
     fn kick(&self, cpu: usize) {
         cpus::kick(cpu);
+    }
+
+    fn take_call(&self) {
+        cpus::work::take();
     }
 
     fn beats(&self) -> bool {

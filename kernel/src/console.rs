@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-use crate::Platform;
 use crate::pager::Pager;
+use crate::{Platform, typed};
 
 /// A [`Platform`] that can be written to with `write!`.
 pub struct Console {
@@ -25,13 +25,13 @@ impl Console {
 }
 
 impl fmt::Write for Console {
-    /// Fails when whoever reads wants no more; the rest of a command's output is not worth making then.
+    /// Fails when the reader wants no more, by the pager's question or by Ctrl-C: the rest of a command's output is not made then.
     fn write_str(&mut self, text: &str) -> fmt::Result {
         match &mut self.pager {
             Some(pager) => pager.write(self.platform, text),
             None => {
                 self.platform.write(text.as_bytes());
-                Ok(())
+                if text.contains('\n') && typed::ended(self.platform) { Err(fmt::Error) } else { Ok(()) }
             }
         }
     }

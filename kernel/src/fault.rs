@@ -8,9 +8,8 @@ use sched::Priority;
 use spin::Once;
 
 use crate::console::Console;
-use crate::cpus;
 use crate::threads::{self, Refusal, Work};
-use crate::{Fault, Machine, Platform};
+use crate::{CallFailure, Fault, Machine, Platform, cpus, typed};
 
 /// A way to fail.
 struct Kind {
@@ -26,12 +25,24 @@ enum Passed {
     /// It could not be tried, or is none on this machine.
     Words(&'static str),
     /// It can only be tried by who may change the tables.
-    NeedsTables(fn(&mut Machine) -> &'static str),
+    NeedsTables(fn(&mut Machine) -> Passed),
+    /// Not all CPUs took part.
+    Call(CallFailure),
+}
+
+impl fmt::Display for Passed {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Passed::Words(why) => f.write_str(why),
+            Passed::NeedsTables(_) => f.write_str("it was not tried"),
+            Passed::Call(failure) => failure.fmt(f),
+        }
+    }
 }
 
 const UNNOTICED: &str = "the CPU let it pass";
 
-const KINDS: [Kind; 14] = [
+const KINDS: [Kind; 15] = [
     Kind {
         name: "null",
         does: "Reads at address 0, where nothing is mapped.",
@@ -61,6 +72,11 @@ const KINDS: [Kind; 14] = [
     Kind { name: "divide", does: "Divides by zero.", run: |machine| tried(machine, Fault::Divide) },
     Kind { name: "others", does: "Divides by zero on all other CPUs at once.", run: others },
     Kind { name: "deaf", does: "Has another CPU shut out interrupts, and asks it for an answer.", run: deaf },
+    Kind {
+        name: "silent",
+        does: "Has another CPU shut out interrupts, and calls all others.",
+        run: |_| Passed::NeedsTables(silent),
+    },
     Kind { name: "opcode", does: "Executes what is no instruction.", run: |machine| tried(machine, Fault::Opcode) },
     Kind {
         name: "double",
@@ -100,11 +116,12 @@ pub fn run(console: &mut Console, machine: &mut Machine, word: Option<&str>) -> 
         NAMES.iter().try_for_each(|name| write!(console, " {name}"))?;
         return writeln!(console);
     };
-    let why = match (kind.run)(machine) {
-        Passed::Words(why) => why,
-        Passed::NeedsTables(run) => run(machine),
-    };
-    writeln!(console, "fault {word}: {why}")
+    let mut passed = (kind.run)(machine);
+    if let Passed::NeedsTables(run) = passed {
+        passed = run(machine);
+    }
+    typed::unwatch();
+    writeln!(console, "fault {word}: {passed}")
 }
 
 fn tried(machine: &Machine, fault: Fault) -> Passed {
@@ -115,9 +132,10 @@ fn tried(machine: &Machine, fault: Fault) -> Passed {
 /// All of them fail, and one reports.
 fn others(machine: &Machine) -> Passed {
     let platform = machine.platform;
-    match platform.on_others(&|_| platform.fault(Fault::Divide), &mut || ()) {
-        0 => Passed::Words("no other CPU runs"),
-        _ => Passed::Words(UNNOTICED),
+    match cpus::on_others(platform, &|_| platform.fault(Fault::Divide), &mut || ()) {
+        Ok(0) => Passed::Words("no other CPU runs"),
+        Ok(_) => Passed::Words(UNNOTICED),
+        Err(failure) => Passed::Call(failure),
     }
 }
 
@@ -138,14 +156,14 @@ fn deaf(machine: &Machine) -> Passed {
             }
         });
     };
-    platform.on_others(&work, &mut || {
+    let called = cpus::on_others(platform, &work, &mut || {
         while !is_deaf.load(Ordering::SeqCst) {
             core::hint::spin_loop();
         }
         platform.mmu().flush_page(HERE);
         over.store(true, Ordering::SeqCst);
     });
-    Passed::Words("it has answered all the same")
+    called.map_or_else(Passed::Call, |_| Passed::Words("it has answered all the same"))
 }
 
 fn data(machine: &Machine) -> Passed {
@@ -166,9 +184,11 @@ fn canonical(machine: &Machine) -> Passed {
 }
 
 /// Sets a reserved bit on the way to a page and reads it. The page is there so that the way is.
-fn reserved(machine: &mut Machine) -> &'static str {
+fn reserved(machine: &mut Machine) -> Passed {
     let (memory, mmu) = (&mut *machine.memory.lock(), machine.platform.mmu());
-    let Ok(frame) = memory.take(0, Frames::ANYWHERE) else { return "no frame is free for the page to be read" };
+    let Ok(frame) = memory.take(0, Frames::ANYWHERE) else {
+        return Passed::Words("no frame is free for the page to be read");
+    };
     let (range, flags) = (PageRange::new(HERE, 1), PageFlags::new(Rights::empty()));
     let why = match machine.map.map_user(memory, &MapRequest { range, first: frame.run().first, flags }) {
         Err(_) => "the page to be read cannot be mapped",
@@ -185,11 +205,11 @@ fn reserved(machine: &mut Machine) -> &'static str {
         }
     };
     memory.put(frame);
-    why
+    Passed::Words(why)
 }
 
 /// Overflows the stack of a thread.
-fn in_thread(machine: &mut Machine) -> &'static str {
+fn in_thread(machine: &mut Machine) -> Passed {
     static PLATFORM: Once<&'static dyn Platform> = Once::new();
     PLATFORM.call_once(|| machine.platform);
     let overflow = |_| PLATFORM.get().into_iter().for_each(|platform| platform.fault(Fault::OverflowStack));
@@ -197,11 +217,53 @@ fn in_thread(machine: &mut Machine) -> &'static str {
     match threads::spawn(machine, work) {
         Ok(id) => {
             threads::join(machine, id);
-            UNNOTICED
+            Passed::Words(UNNOTICED)
         }
-        Err(Refusal::NoStack(_)) => "there is no memory for a thread's stack",
-        Err(_) => "no thread can be started",
+        Err(refusal) => not_started(refusal),
     }
+}
+
+fn not_started(refusal: Refusal) -> Passed {
+    Passed::Words(match refusal {
+        Refusal::NoStack(_) => "there is no memory for a thread's stack",
+        _ => "no thread can be started",
+    })
+}
+
+/// Calls all other CPUs while a thread on one of them shuts out interrupts.
+fn silent(machine: &mut Machine) -> Passed {
+    static IS_SILENT: AtomicBool = AtomicBool::new(false);
+    static OVER: AtomicBool = AtomicBool::new(false);
+    static PLATFORM: Once<&'static dyn Platform> = Once::new();
+    let platform = *PLATFORM.call_once(|| machine.platform);
+    let mut other = None;
+    platform.each_cpu(&mut |cpu| other = other.or(Some(cpu.index).filter(|index| *index > 0 && cpu.online)));
+    let Some(other) = other.filter(|_| platform.contexts().is_some()) else {
+        return Passed::Words("no other CPU runs");
+    };
+    let run = |_| {
+        let Some(contexts) = PLATFORM.get().and_then(|platform| platform.contexts()) else { return };
+        contexts.masked(&mut || {
+            IS_SILENT.store(true, Ordering::SeqCst);
+            while !OVER.load(Ordering::SeqCst) {
+                core::hint::spin_loop();
+            }
+        });
+    };
+    IS_SILENT.store(false, Ordering::SeqCst);
+    OVER.store(false, Ordering::SeqCst);
+    let work = Work { name: "silent", priority: Priority::High, cpu: Some(other), run, argument: 0 };
+    let id = match threads::spawn(machine, work) {
+        Ok(id) => id,
+        Err(refusal) => return not_started(refusal),
+    };
+    while !IS_SILENT.load(Ordering::SeqCst) && !typed::ended(platform) {
+        threads::yield_now();
+    }
+    let called = cpus::on_others(platform, &|_| (), &mut || ());
+    OVER.store(true, Ordering::SeqCst);
+    threads::join(machine, id);
+    called.map_or_else(Passed::Call, |_| Passed::Words("all have taken part all the same"))
 }
 
 /// A message that fails when it is printed.

@@ -38,14 +38,15 @@ mod selftest;
 mod show;
 mod tables;
 pub mod threads;
+mod typed;
 
 pub use clock::Clock;
 pub use lines::Lines;
 pub use machine::{BootFacts, Machine};
 pub use memory::{Alone, CpuMemory, Memories};
 pub use platform::{
-    CpuFacts, CpuSpaces, CpuState, Fault, Input, LineRoute, Platform, Reference, Registers, Reset, Sleep, StartFailure,
-    Started, Tick, Time, Unfit,
+    CallFailure, CpuFacts, CpuSpaces, CpuState, Fault, Input, LineRoute, Platform, Reference, Registers, Reset, Sleep,
+    StartFailure, Started, Tick, Time, Unfit,
 };
 
 use core::fmt::Write;

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::{Platform, threads};
+use crate::{Platform, threads, typed};
 
 /// Rows of the screen, and letters in one.
 const ROWS: usize = 25;
@@ -80,7 +80,7 @@ impl Pager {
 fn ask(platform: &dyn Platform) -> Wish {
     platform.write(MORE);
     let wish = loop {
-        match platform.read().and_then(|(key, _)| wish(key)) {
+        match typed::read(platform).and_then(|(key, _)| wish(key)) {
             Some(wish) => break wish,
             None => threads::wait_for_input(platform),
         }

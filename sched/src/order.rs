@@ -27,6 +27,8 @@ pub enum Class {
     Com1,
     /// The screen.
     Screen,
+    /// What was typed and not read yet.
+    Typed,
     /// The receiving half of COM1. From here on all are taken with interrupts off.
     Receiver,
     /// The keyboard.
@@ -47,7 +49,7 @@ pub enum Class {
 
 impl Class {
     /// All of them, in the order in which they are taken.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Stacks,
         Self::Test,
         Self::Heap,
@@ -55,6 +57,7 @@ impl Class {
         Self::Log,
         Self::Com1,
         Self::Screen,
+        Self::Typed,
         Self::Receiver,
         Self::Keyboard,
         Self::Sleepers,
@@ -81,7 +84,7 @@ impl Class {
             Self::Stacks | Self::Test | Self::Heap => 0,
             Self::Memory => Self::Heap.bit(),
             Self::Log => Self::Memory.behind() | Self::Memory.bit(),
-            Self::Com1 | Self::Screen => Self::Log.behind() | Self::Log.bit(),
+            Self::Com1 | Self::Screen | Self::Typed => Self::Log.behind() | Self::Log.bit(),
             Self::Receiver | Self::Keyboard | Self::Sleepers | Self::Slots | Self::Name | Self::Lines => {
                 Self::OF_THREADS
             }
@@ -101,6 +104,7 @@ impl fmt::Display for Class {
             Self::Log => "the log",
             Self::Com1 => "COM1",
             Self::Screen => "the screen",
+            Self::Typed => "what was typed",
             Self::Receiver => "COM1's receiver",
             Self::Keyboard => "the keyboard",
             Self::Sleepers => "the sleepers of a CPU",

@@ -4,7 +4,7 @@ use crate::sync::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Class
 use crate::sync::{const_unless_loom, each};
 
 /// How many bits of a [`ThreadId`] are its slot's number.
-pub const INDEX_BITS: u32 = 10;
+pub const INDEX_BITS: u32 = 11;
 
 /// No slot, no CPU.
 pub const NONE: u16 = u16::MAX;
@@ -46,7 +46,7 @@ impl Priority {
     }
 }
 
-/// A thread, never to be mistaken for another: a slot's number, and how often the slot was given out (modulo 2^22).
+/// A thread, never to be mistaken for another: a slot's number, and how often the slot was given out (modulo 2^21).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ThreadId(u32);
 

@@ -1,13 +1,13 @@
 //! The CPUs: which there are, what each is doing, and how one asks something of the others.
 //!
-//! The CPU that booted has the number 0 and starts the others ([`start`]), all at once. Each then [waits](wait) for threads to
-//! run, and for [`work`]. What one CPU asks of another it notes in that CPU's [`Cpu::requests`], and interrupts it ([`request`]): to forget
-//! translations ([`shootdown`]), to leave an address space ([`space`]), or to stand still while the mode changes ([`park`]). A CPU that panics stops all others
+//! The CPU that booted has the number 0 and starts the others ([`start`]), all at once. Each then [waits](wait()) for threads to
+//! run. What one CPU asks of another it notes in that CPU's [`Cpu::requests`], and interrupts it ([`request`]): to forget
+//! translations ([`shootdown`]), to leave an address space ([`space`]), to stand still while the mode changes ([`park`]), or to do what all others do ([`work`]). A CPU that panics stops all others
 //! ([`stop`]).
 //!
 //! # Who waits for whom
 //!
-//! A CPU that asks waits until all have answered, and serves meanwhile what is asked of itself. The others answer in an
+//! A CPU that asks waits until all have answered, for a limited time ([`wait`]), and serves meanwhile what is asked of itself. The others answer in an
 //! interrupt; so nobody may wait with interrupts off for what another CPU holds while it asks. The kernel keeps to this: locks
 //! that are held while translations are forgotten (physical memory, the tables) are taken with interrupts on.
 
@@ -16,12 +16,13 @@ pub mod shootdown;
 pub mod space;
 pub mod start;
 pub mod stop;
+mod wait;
 pub mod work;
 
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
 use crate::percpu::{self, MAX};
-use crate::{apic, cpu, interrupts, preempt, vectors};
+use crate::{apic, interrupts, preempt, vectors};
 
 /// What can be asked.
 mod ask {
@@ -31,16 +32,9 @@ mod ask {
     pub const PARK: u32 = 1 << 1;
     /// To leave an [address space](super::space) that is to be given back.
     pub const LEAVE: u32 = 1 << 2;
+    /// To take part in a [cross-call](super::work).
+    pub const CALL: u32 = 1 << 3;
 }
-
-/// How long a CPU may take to answer before it counts as lost: cycles of the TSC, some ten seconds; and looks, where the TSC is slow or
-/// not there.
-const PATIENCE: u64 = 1 << 35;
-const LOOKS: u32 = 1 << 28;
-
-/// After so many looks the time is looked at; and the interrupt is sent once more, for one may get lost.
-const GLANCE: u32 = 1 << 12;
-const AGAIN: u32 = 1 << 18;
 
 /// What a CPU is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -168,38 +162,14 @@ fn serve(may_park: bool) {
         space::leave();
         cpu.answers.fetch_add(1, Ordering::Relaxed);
     }
+    if asked & ask::CALL != 0 {
+        cpu.answers.fetch_add(1, Ordering::Relaxed);
+        // A CPU without a thread for it takes the call when it idles.
+        interrupts::without(|| _ = preempt::call());
+    }
     if asked & ask::PARK != 0 {
         cpu.answers.fetch_add(1, Ordering::Relaxed);
         park::stand(cpu);
-    }
-}
-
-/// Waits until `done`, and serves meanwhile what is asked of this CPU. `again` is called now and then, for what may have got
-/// lost.
-///
-/// # Panics
-/// If it takes too long. `late` then names the CPU that does not answer.
-fn wait_until(done: impl Fn() -> bool, again: impl Fn(), late: impl Fn() -> Option<usize>, what: &str) {
-    let begun = cpu::cycles();
-    for look in 1.. {
-        if done() {
-            return;
-        }
-        serve(false);
-        core::hint::spin_loop();
-        if look % AGAIN == 0 {
-            again();
-        }
-        let waited = || cpu::cycles().zip(begun).map_or(0, |(now, begun)| now.wrapping_sub(begun));
-        if look == LOOKS || look % GLANCE == 0 && waited() > PATIENCE {
-            match late() {
-                Some(index) => {
-                    let apic = CPUS[index].apic.load(Ordering::Relaxed);
-                    panic!("CPU {index} (APIC {apic}) does not answer when it is asked to {what}")
-                }
-                None => panic!("no CPU answers when asked to {what}"),
-            }
-        }
     }
 }
 
@@ -210,7 +180,7 @@ pub fn kick(index: usize) {
     }
 }
 
-/// What a CPU does that takes no part in threads.
+/// Idle loop of a CPU that takes no part in threads.
 pub fn idle() -> ! {
     interrupts::disable();
     loop {
@@ -219,7 +189,8 @@ pub fn idle() -> ! {
     }
 }
 
-/// With interrupts off: waits for one, and does the [`work`] that this CPU is wanted for. They are off again then.
+/// With interrupts off: waits for one. A [cross-call](work) that this CPU is wanted for goes to its thread for that, and is served here
+/// if there is none. They are off again then.
 ///
 /// # Safety
 /// The IDT must be loaded, and nothing that a handler needs may be locked here.
@@ -228,7 +199,7 @@ pub unsafe fn wait() {
     // SAFETY: the caller's promise.
     unsafe { interrupts::take_one_unless(work::is_there) };
     awake();
-    if work::is_there() {
+    if work::is_there() && !preempt::call() {
         // SAFETY: as above.
         unsafe { interrupts::enable() };
         work::take();

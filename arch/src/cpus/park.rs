@@ -6,7 +6,8 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use mm::Frame;
 use spin::Mutex;
 
-use super::{Cpu, State, ask, others, request, serve, wait_until};
+use super::wait::{Due, Pace, give_up, wait_until};
+use super::{Cpu, State, ask, others, request, serve};
 use crate::{interrupts, mode, percpu, tlb};
 
 /// The number of the CPU for which the others stand still, plus 1; 0 if they do not.
@@ -34,9 +35,12 @@ pub unsafe fn while_others_stand<R>(work: impl FnOnce() -> R) -> R {
     }
     let own = percpu::index() + 1;
     // Two that want it at once: the second serves the first.
-    while FOR.compare_exchange(0, own, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+    let mut pace = Pace::new();
+    while let Err(other) = FOR.compare_exchange(0, own, Ordering::SeqCst, Ordering::SeqCst) {
         serve(true);
-        core::hint::spin_loop();
+        if pace.look() == Due::Late {
+            give_up(Some(other - 1), "end a change of the mode");
+        }
     }
     WALK_ON.store(false, Ordering::SeqCst);
     others().for_each(|(_, cpu)| request(cpu, ask::PARK));

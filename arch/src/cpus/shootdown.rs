@@ -12,7 +12,8 @@ use sched::lock;
 use spin::Mutex;
 
 use super::space::{self, RESIDENCE};
-use super::{CPUS, ask, others, request, serve, wait_until};
+use super::wait::{Due, Pace, give_up, wait_until};
+use super::{CPUS, ask, others, request, serve};
 use crate::{interrupts, percpu, tlb};
 
 /// Whose translations are to be forgotten.
@@ -29,6 +30,9 @@ const KERNEL: usize = usize::MAX;
 
 /// Held by the CPU whose shootdown is under way.
 static TURN: Mutex<()> = Mutex::new(());
+
+/// Its number.
+static WHOSE: AtomicUsize = AtomicUsize::new(0);
 
 /// What is to be forgotten: so many pages, or everything if that is more than there is room for.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -71,13 +75,21 @@ pub(super) fn among(flush: &Flush, of: Of, concerns: impl Fn(usize) -> bool) {
     if concerned().next().is_none() {
         return;
     }
+    let (mut pace, mut done) = (Pace::new(), SHOOTDOWNS.load(Ordering::Relaxed));
     let turn = loop {
         if let Some(turn) = TURN.try_lock() {
             break turn;
         }
         serve(false);
-        core::hint::spin_loop();
+        if pace.look() == Due::Late {
+            // Others may have had their turns meanwhile: the limit is for one.
+            if core::mem::replace(&mut done, SHOOTDOWNS.load(Ordering::Relaxed)) == done {
+                give_up(Some(WHOSE.load(Ordering::Relaxed)), "end its shootdown");
+            }
+            pace = Pace::new();
+        }
     };
+    WHOSE.store(percpu::index(), Ordering::Relaxed);
     match flush.pages() {
         Some(pages) => {
             for (place, page) in PAGES.iter().zip(pages) {

@@ -12,7 +12,8 @@ use mm::{AddressSpace, Flush, Frame, Mmu, Residence, VirtAddr};
 use sched::lock;
 
 use super::shootdown::{Of, among};
-use super::{ask, others, request, wait_until};
+use super::wait::wait_until;
+use super::{ask, others, request};
 use crate::machine::pcid;
 use crate::percpu::{self, MAX};
 use crate::{interrupts, registers};

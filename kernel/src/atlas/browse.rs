@@ -6,7 +6,7 @@ use super::draw;
 use super::table::{Entry, Table};
 use crate::console::Console;
 use crate::prompt::keys::{Decoder, Key};
-use crate::{Machine, threads};
+use crate::{Machine, threads, typed};
 use mm::VirtAddr;
 
 /// What the keys do.
@@ -14,6 +14,8 @@ const KEYS: &str = "arrows: another entry   Enter: into the table   Backspace: o
 
 /// Shows the root table, and follows the keys until somebody has seen enough.
 pub fn browse(console: &mut Console, machine: &Machine) -> fmt::Result {
+    // The keys are read here.
+    typed::unwatch();
     let info = &machine.map.tables().paging().routines.info;
     let mut decoder = Decoder::new();
     let mut level = info.levels;
@@ -55,7 +57,7 @@ pub fn browse(console: &mut Console, machine: &Machine) -> fmt::Result {
 /// Waits for a key.
 fn key(machine: &Machine, decoder: &mut Decoder) -> Key {
     loop {
-        match machine.platform.read() {
+        match typed::read(machine.platform) {
             Some((byte, _)) => {
                 if let Some(key) = decoder.take(byte) {
                     return key;

@@ -11,7 +11,7 @@ use mm::{AddressSpace, Frames, MapError, MapRequest, PAGE_SIZE, PageFlags, PageR
 
 use super::{Clock, HERE, ROUNDS, Why, tell};
 use crate::console::Console;
-use crate::{Machine, cpus};
+use crate::{Machine, cpus, typed};
 
 /// Frames that a CPU takes and gives back in a round.
 const PAIRS: u64 = 1024;
@@ -64,7 +64,7 @@ fn together(machine: &Machine, count: usize, work: Work) -> Result<u64, Why> {
             Err(_) => refused.store(true, Ordering::SeqCst),
         }
     };
-    machine.platform.on_others(&run, &mut || run(0));
+    cpus::on_others(machine.platform, &run, &mut || run(0))?;
     if refused.into_inner() { Err(MapError::NoMemory.into()) } else { Ok(most.into_inner() as u64) }
 }
 
@@ -89,7 +89,7 @@ fn frame_pairs(machine: &Machine, _: usize) -> Result<u64, Why> {
 /// a thread goes to a CPU whose counter is behind.
 fn middle(mut one: impl FnMut() -> Result<u64, MapError>) -> Result<u64, MapError> {
     let mut rounds = [0; ROUNDS];
-    for round in &mut rounds {
+    for round in rounds.iter_mut().take_while(|_| !typed::was_ended()) {
         *round = one()?;
     }
     rounds.sort_unstable();
@@ -164,13 +164,13 @@ fn shootdown(machine: &mut Machine, asked: usize) -> Result<u64, Why> {
         }
     };
     let mut told = Err(Why::NotReached);
-    platform.on_others(&busy, &mut || {
+    cpus::on_others(platform, &busy, &mut || {
         while up.load(Ordering::SeqCst) < asked {
             core::hint::spin_loop();
         }
         told = unmap(machine);
         over.store(true, Ordering::SeqCst);
-    });
+    })?;
     told
 }
 

@@ -11,7 +11,7 @@ use mm::{Access, AccessKind, Frames, KernelMap, MapError, MapRequest, Memory, Ow
 use mm::{PageRange, Paging, Rights, VirtAddr};
 
 use crate::console::Console;
-use crate::{Machine, Platform, modes};
+use crate::{CallFailure, Machine, Platform, modes};
 
 /// How often everything is measured.
 const ROUNDS: usize = 9;
@@ -31,6 +31,13 @@ enum Why {
     Refused(MapError),
     OneMode,
     NotReached,
+    Call(CallFailure),
+}
+
+impl From<CallFailure> for Why {
+    fn from(failure: CallFailure) -> Self {
+        Why::Call(failure)
+    }
 }
 
 impl From<MapError> for Why {
@@ -44,6 +51,7 @@ impl fmt::Display for Why {
         match self {
             Why::Refused(error) => error.fmt(f),
             Why::OneMode => f.write_str("this CPU has one mode only"),
+            Why::Call(failure) => failure.fmt(f),
             Why::NotReached => f.write_str("the page cannot be reached here"),
         }
     }

@@ -17,7 +17,7 @@ use spin::Once;
 
 use crate::console::Console;
 use crate::threads::{self, Work};
-use crate::{Machine, Memories, Platform};
+use crate::{Machine, Memories, Platform, typed};
 use lodgers::Lodgings;
 use page::{Counts, Frames, Round, Seen, WIDE, Watch};
 
@@ -33,7 +33,7 @@ const ROAMERS: usize = 4;
 const DEALERS: usize = 2;
 
 /// The part of the time in which only this CPU flushes, which shows that the others would notice.
-const UNFLUSHED: u64 = 10;
+const UNFLUSHED: u32 = 10;
 
 /// How often it tells how far it is, in seconds.
 const REPORT: u32 = 10;
@@ -85,6 +85,8 @@ impl Wish {
 /// # Errors
 /// Those of the console.
 pub fn run(console: &mut Console, machine: &mut Machine, wish: &Wish) -> fmt::Result {
+    // Any key ends it, and is looked for here.
+    typed::unwatch();
     let mut others = [0; WATCHERS];
     let mut count = 0;
     machine.platform.each_cpu(&mut |cpu| {
@@ -174,9 +176,13 @@ fn start(machine: &mut Machine, others: &[usize], started: &mut [Option<ThreadId
 /// Remaps for so long, with the flush and then without, and says what came of it.
 fn strike(console: &mut Console, machine: &mut Machine, lodgings: &mut Lodgings, seconds: u64) -> Result<(), Trouble> {
     let mut frames = Frames::take(machine)?;
+    let begun = threads::now();
     let struck = flushed(console, machine, &mut frames, lodgings, seconds).and_then(|(seen, lodged)| {
         let rounds = frames.rounds();
-        Ok((seen, lodged, rounds, unflushed(machine, &mut frames, seconds)?))
+        // A part of the time that it took, which a key may have cut short.
+        let ticks = (threads::now().wrapping_sub(begun) / UNFLUSHED).max(1);
+        writeln!(console, "  and one CPU alone flushes: {rounds} rounds, {} words read", seen.words)?;
+        Ok((seen, lodged, rounds, unflushed(machine, &mut frames, ticks)?))
     });
     let given_back = frames.give_back(machine);
     let (seen, lodged, rounds, bitten) = struck?;
@@ -224,7 +230,7 @@ fn flushed(
     let begun = threads::now();
     let (end, mut next) = (begun.wrapping_add(seconds as u32 * second), begun.wrapping_add(REPORT * second));
     let (mut seen, mut lodged) = (Seen::default(), lodgers::Seen::default());
-    while !has_come(end, threads::now()) && machine.platform.read().is_none() {
+    while !has_come(end, threads::now()) && typed::read(machine.platform).is_none() {
         let kind = match frames.rounds() % 16 {
             3 => Round::Trim,
             7 => Round::Wide,
@@ -244,14 +250,13 @@ fn flushed(
     Ok((seen, lodged))
 }
 
-/// Remaps with a flush on this CPU only, for a part of the time. No table is taken out: its frame would be another's while CPUs
-/// go on using it.
-fn unflushed(machine: &mut Machine, frames: &mut Frames, seconds: u64) -> Result<Seen, MapError> {
+/// Remaps with a flush on this CPU only, for this many ticks or until something is typed. No table is taken out: its frame would be
+/// another's while CPUs go on using it.
+fn unflushed(machine: &mut Machine, frames: &mut Frames, ticks: u32) -> Result<Seen, MapError> {
     let mmu = machine.platform.mmu_here();
-    let ticks = machine.platform.time().ticks_per_second * seconds / UNFLUSHED;
-    let end = threads::now().wrapping_add(ticks as u32);
+    let end = threads::now().wrapping_add(ticks);
     let mut seen = Seen::default();
-    while !has_come(end, threads::now()) {
+    while !has_come(end, threads::now()) && typed::read(machine.platform).is_none() {
         frames.remap(machine, &WATCH, mmu, Round::Narrow)?;
         COUNTS.iter().for_each(|counts| seen.take(counts));
     }

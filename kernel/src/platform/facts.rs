@@ -52,9 +52,13 @@ pub struct LineRoute {
 }
 
 /// What came of starting CPUs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Started {
-    /// How many there was memory for: so many were told to start.
+    /// How many have numbers that their APICs cannot be reached by.
+    pub unnamed: usize,
+    /// Why not all of the others got stacks, if they did not.
+    pub short: Option<MapError>,
+    /// How many got stacks, and were asked to start.
     pub asked: usize,
     /// How many of them began.
     pub taken: usize,
@@ -67,8 +71,8 @@ pub struct Started {
 pub enum StartFailure {
     /// No page below 640 KiB is free, where they would have to begin.
     NoPage,
-    /// There is no memory for their stacks.
-    NoMemory,
+    /// The stacks of the first could not be mapped.
+    Stacks(MapError),
     /// The page where they would have to begin could not be mapped.
     Tables(MapError),
 }
@@ -83,8 +87,29 @@ impl fmt::Display for StartFailure {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             StartFailure::NoPage => f.write_str("no page below 640 KiB is free, where they would have to begin"),
-            StartFailure::NoMemory => f.write_str("there is no memory for their stacks"),
+            StartFailure::Stacks(error) => write!(f, "no stacks: {error}"),
             StartFailure::Tables(error) => write!(f, "the page where they would have to begin: {error}"),
+        }
+    }
+}
+
+/// Why work for all CPUs ran on none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CallFailure {
+    /// The CPU of this number did not come in time.
+    Late(usize),
+    /// Work of the CPU of this number for all CPUs did not end in time.
+    Busy(usize),
+    /// It was given up.
+    GivenUp,
+}
+
+impl fmt::Display for CallFailure {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            CallFailure::Late(cpu) => write!(f, "CPU {cpu} did not take part in time"),
+            CallFailure::Busy(cpu) => write!(f, "CPU {cpu} did not end its call of all CPUs in time"),
+            CallFailure::GivenUp => f.write_str("given up while not all CPUs took part"),
         }
     }
 }

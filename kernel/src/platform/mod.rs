@@ -3,8 +3,8 @@
 mod facts;
 
 pub use facts::{
-    CpuFacts, CpuSpaces, CpuState, Fault, Input, LineRoute, Reference, Registers, Reset, Sleep, StartFailure, Started,
-    Tick, Time, Unfit,
+    CallFailure, CpuFacts, CpuSpaces, CpuState, Fault, Input, LineRoute, Reference, Registers, Reset, Sleep,
+    StartFailure, Started, Tick, Time, Unfit,
 };
 
 use mm::{
@@ -105,9 +105,18 @@ pub trait Platform: Sync {
     /// Tells of each CPU, this one included, in the order of their numbers.
     fn each_cpu(&self, tell: &mut dyn FnMut(CpuState));
 
-    /// Has every other CPU that runs do `work`, with its number, and does `meanwhile` on this one. Returns when all are done, with
-    /// how many others there were.
-    fn on_others(&self, work: &(dyn Fn(usize) + Sync), meanwhile: &mut dyn FnMut()) -> usize;
+    /// Runs `work` on every other CPU that is online, with its number, and `meanwhile` on this one. Either all of them run it, at the
+    /// same time, or none. Returns when all have finished, with the number of the others. `give_up` is called now and then while
+    /// this CPU waits: before all others have come, `true` ends the call.
+    ///
+    /// # Errors
+    /// Why no CPU ran the work, `meanwhile` included.
+    fn on_others(
+        &self,
+        work: &(dyn Fn(usize) + Sync),
+        meanwhile: &mut dyn FnMut(),
+        give_up: &mut dyn FnMut() -> bool,
+    ) -> Result<usize, CallFailure>;
 
     /// How often CPUs had to be asked to forget translations since the start, and how many were asked in all.
     fn shootdowns(&self) -> (usize, usize);
@@ -138,7 +147,7 @@ pub trait Platform: Sync {
     /// Makes an address space with nothing in its user half, for [threads](crate::threads::spawn_in) to run in.
     ///
     /// # Errors
-    /// [`MapError::NoMemory`], also if there are as many as there can be; [`MapError::NotOffered`] where there are none.
+    /// [`MapError::NoMemory`]; [`MapError::TooMany`] if there are as many as there can be; [`MapError::NotOffered`] where there are none.
     fn new_space(&self, map: &mut KernelMap, memory: &mut Memory) -> Result<AddressSpace, MapError> {
         let _ = (map, memory);
         Err(MapError::NotOffered)

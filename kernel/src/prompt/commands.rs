@@ -405,7 +405,7 @@ fn help(console: &mut Console, _: &mut Machine, words: &[&str]) -> fmt::Result {
         for command in &COMMANDS {
             writeln!(console, "{:9} {}", command.name, command.does)?;
         }
-        return writeln!(console, "'help COMMAND' tells more of one, with an example.");
+        return writeln!(console, "'help COMMAND' tells more of one, with an example. Ctrl-C ends any command.");
     };
     let Some(command) = COMMANDS.iter().find(|command| command.name == *name) else {
         return writeln!(console, "help: '{name}' is no command; 'help' lists them");

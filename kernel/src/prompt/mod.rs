@@ -14,7 +14,7 @@ pub mod words;
 use core::fmt::{self, Write};
 
 use crate::console::Console;
-use crate::{Input, Machine, Platform, threads};
+use crate::{Input, Machine, Platform, threads, typed};
 use complete::Completion;
 use keys::Decoder;
 use line::{Editor, Event, LONGEST};
@@ -29,19 +29,24 @@ const WIDTH: usize = 80;
 pub fn listen(console: &mut Console, machine: &mut Machine) -> ! {
     let mut decoder = Decoder::new();
     let mut editor = Editor::new();
-    let mut overruns = machine.platform.overruns();
+    typed::start(machine.platform);
+    let mut overruns = typed::overruns();
     loop {
         // A console that fails has nobody to complain to.
         let Ok(input) = read(console, machine.platform, &mut decoder, &mut editor) else { continue };
-        if core::mem::replace(&mut overruns, machine.platform.overruns()) != overruns {
+        if core::mem::replace(&mut overruns, typed::overruns()) != overruns {
             let _ = writeln!(console, "more came in on the serial line than could be kept; this line is dropped");
             continue;
         }
         // Whoever sits before the screen has no other way to see what has left it; a script would wait for ever.
         console.page(input == Input::Keyboard);
         threads::reap(machine);
+        typed::watch();
         let _ = commands::answer(console, machine, editor.line());
         console.page(false);
+        if typed::unwatch() {
+            let _ = writeln!(console, "ended by Ctrl-C");
+        }
     }
 }
 
@@ -55,7 +60,7 @@ fn read(
     editor.clear();
     console.write_str(PROMPT)?;
     loop {
-        let Some((byte, input)) = platform.read() else {
+        let Some((byte, input)) = typed::read(platform) else {
             threads::wait_for_input(platform);
             continue;
         };

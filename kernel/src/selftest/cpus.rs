@@ -6,9 +6,9 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use log::info;
 use mm::Mmu;
 
-use super::{Failure, Named, Outcome, Verdict, expect};
+use super::{Failure, Named, Outcome, Verdict, expect, not_ended};
 use crate::hammer::page::{Counts, Frames, Round, Seen, Watch};
-use crate::{Machine, cpus};
+use crate::{Machine, cpus, typed};
 
 const ALONE: Outcome = Outcome::Skipped("one CPU runs");
 
@@ -24,7 +24,7 @@ pub fn registers(machine: &mut Machine) -> Verdict {
             same.fetch_add(1, Ordering::Relaxed);
         }
     };
-    let others = platform.on_others(&ask, &mut || ());
+    let others = cpus::on_others(platform, &ask, &mut || ())?;
     expect(others + 1 == cpus::count(machine), "each CPU that runs does the work")?;
     expect(asked.into_inner() == others, "each does it once")?;
     expect(same.into_inner() == others, "all CPUs have the same CR0, CR3, CR4 and EFER")?;
@@ -103,13 +103,16 @@ fn hammer(machine: &mut Machine, mmu: &dyn Mmu) -> Result<(usize, Seen), Failure
     };
     let mut frames = Frames::take(machine).named("frames")?;
     let mut verdict = Ok(());
-    let others = platform.on_others(&look, &mut || {
-        verdict = (0..ROUNDS).try_for_each(|_| frames.remap(machine, &watch, mmu, Round::Narrow));
+    let others = cpus::on_others(platform, &look, &mut || {
+        let rounds = (0..ROUNDS).take_while(|_| !typed::ended(platform));
+        verdict = rounds.map(|_| frames.remap(machine, &watch, mmu, Round::Narrow)).collect();
         watch.end();
     });
     let given_back = frames.give_back(machine);
+    let others = others?;
     verdict.named("map a page elsewhere")?;
     given_back.named("trim")?;
+    not_ended(platform)?;
     let mut seen = Seen::default();
     seen.take(&counts);
     Ok((others, seen))

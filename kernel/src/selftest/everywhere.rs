@@ -17,7 +17,7 @@ pub fn everywhere(machine: &Machine, name: &str, test: fn(&Machine) -> Verdict) 
         Ok(_) => _ = ran.fetch_add(1, Ordering::Relaxed),
         Err(why) => _ = failure.lock().get_or_insert((cpu, why)),
     };
-    let others = machine.platform.on_others(&run, &mut || run(0));
+    let others = cpus::on_others(machine.platform, &run, &mut || run(0))?;
     if let Some((cpu, why)) = failure.into_inner() {
         info!("{name}: failed on CPU {cpu}");
         return Err(why);

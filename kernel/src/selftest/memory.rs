@@ -6,7 +6,7 @@ use mm::{Memory, OwnedFrames};
 use spin::Mutex;
 
 use super::stacks::{BLOCKS, largest};
-use super::{Failure, Named, Outcome, Verdict, expect, lift};
+use super::{Failure, Named, Outcome, Verdict, expect, lift, not_ended};
 use crate::{Machine, Memories, cpus, modes};
 
 const ALONE: Outcome = Outcome::Skipped("one CPU runs");
@@ -75,7 +75,7 @@ pub fn dealing(machine: &mut Machine) -> Verdict {
     let before = machine.memory.lock().free_frames();
     let dealt = Dealt::new(machine.memory);
     let turns = |cpu| (0..TURNS).for_each(|_| dealt.deal(cpu));
-    let others = machine.platform.on_others(&turns, &mut || turns(0));
+    let others = cpus::on_others(machine.platform, &turns, &mut || turns(0))?;
     let after = machine.memory.lock().free_frames();
     expect(dealt.wrong.into_inner() == 0, "no frame is in two hands")?;
     expect(dealt.blocks.into_inner() > TURNS, "frames are dealt")?;
@@ -116,7 +116,8 @@ fn from_another(machine: &Machine, rest: &mut [Option<OwnedFrames>]) -> Result<(
     let (count, order) = (block.run().count, block.run().count.ilog2() as u8);
     let given = Mutex::new(Some(block));
     let cached = AtomicUsize::new(0);
-    machine.platform.on_others(
+    let called = cpus::on_others(
+        machine.platform,
         &|_| {
             if let Some(block) = given.lock().take() {
                 let mut memory = machine.memory.lock();
@@ -126,6 +127,10 @@ fn from_another(machine: &Machine, rest: &mut [Option<OwnedFrames>]) -> Result<(
         },
         &mut || (),
     );
+    if let Err(failure) = called {
+        given.into_inner().into_iter().for_each(|block| machine.memory.lock().put(block));
+        return Err(failure.into());
+    }
     expect(cached.into_inner() as u64 == count, "the CPU to which a block is given back keeps it at hand")?;
     let free = machine.memory.lock().free_frames();
     let again = machine.memory.lock().take(order, mm::Frames::ANYWHERE);
@@ -154,11 +159,15 @@ pub fn mode_changes(machine: &mut Machine) -> Verdict {
         }
     };
     let (mut verdict, platform) = (Ok(()), machine.platform);
-    platform.on_others(&turns, &mut || {
-        verdict = (0..CHANGES).try_for_each(|round| lift::once(machine, other, &mut frames, round));
+    let called = cpus::on_others(platform, &turns, &mut || {
+        verdict = (0..CHANGES).try_for_each(|round| {
+            not_ended(platform)?;
+            lift::once(machine, other, &mut frames, round)
+        });
         over.store(true, Ordering::SeqCst);
     });
     machine.memory.lock().put(frames);
+    called?;
     verdict?;
     expect(dealt.wrong.into_inner() == 0, "no frame is in two hands")?;
     expect(dealt.blocks.into_inner() > 0, "frames are dealt")?;

@@ -28,9 +28,9 @@ use core::fmt::{self, Write};
 
 use mm::{MapError, VirtAddr};
 
-use crate::Machine;
 use crate::audit::What;
 use crate::console::Console;
+use crate::{CallFailure, Machine, Platform, typed};
 use everywhere::everywhere;
 
 /// How a test ended that did not fail.
@@ -53,6 +53,10 @@ enum Failure {
     NotFound(What, VirtAddr),
     /// The CPU did something else than the walker says, and than the table of deviations allows.
     Verdict(verdicts::Case),
+    /// Ctrl-C came first, so it is not known.
+    Ended,
+    /// Not all CPUs took part.
+    Call(CallFailure),
     /// Frames were lost, or came from nowhere.
     Lost { before: u64, after: u64 },
 }
@@ -117,15 +121,42 @@ pub const NAMES: [&str; TESTS.len()] = {
     names
 };
 
-/// Runs the tests whose names begin with `prefix`; tells whether none failed.
+/// How many tests passed, and how many did not.
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
+
+/// Runs the tests whose names begin with `prefix`, until Ctrl-C if a command runs them. Returns whether all ran and none failed.
 ///
 /// # Errors
 /// Those of the console.
 pub fn run(console: &mut Console, machine: &mut Machine, prefix: &str) -> Result<bool, fmt::Error> {
-    let (mut passed, mut failed) = (0, 0);
-    let mut found = false;
+    let count = TESTS.iter().filter(|(name, _)| name.starts_with(prefix)).count();
+    if count == 0 {
+        writeln!(console, "selftest: no test's name begins with '{prefix}'")?;
+        for (name, _) in TESTS {
+            writeln!(console, "  {name}")?;
+        }
+        return Ok(false);
+    }
+    let mut tally = Tally::default();
+    let ran = run_each(console, machine, prefix, &mut tally);
+    if typed::unwatch() {
+        let Tally { passed, failed, skipped } = tally;
+        let rest = count - passed - failed - skipped;
+        writeln!(console, "selftest: {passed} passed, {failed} failed, {rest} of {count} not run")?;
+        return Ok(false);
+    }
+    ran?;
+    writeln!(console, "selftest: {} passed, {} failed", tally.passed, tally.failed)?;
+    Ok(tally.failed == 0)
+}
+
+fn run_each(console: &mut Console, machine: &mut Machine, prefix: &str, tally: &mut Tally) -> fmt::Result {
     for (name, test) in TESTS.iter().filter(|(name, _)| name.starts_with(prefix)) {
-        found = true;
         let before = machine.memory.lock().free_frames();
         let verdict = test(machine);
         let after = machine.memory.lock().free_frames();
@@ -134,28 +165,27 @@ pub fn run(console: &mut Console, machine: &mut Machine, prefix: &str) -> Result
             Ok(_) if before != after && !name.starts_with("heap.") => Err(Failure::Lost { before, after }),
             verdict => verdict,
         };
+        if typed::ended(machine.platform) && verdict.is_err() {
+            // It was cut short, which is no failure.
+            return Err(fmt::Error);
+        }
         match verdict {
             Ok(Outcome::Passed) => {
-                passed += 1;
+                tally.passed += 1;
                 writeln!(console, "test {name} ... ok")?;
             }
-            Ok(Outcome::Skipped(reason)) => writeln!(console, "test {name} ... skipped ({reason})")?,
+            Ok(Outcome::Skipped(reason)) => {
+                tally.skipped += 1;
+                writeln!(console, "test {name} ... skipped ({reason})")?;
+            }
             Err(failure) => {
-                failed += 1;
+                tally.failed += 1;
                 writeln!(console, "  {failure}")?;
                 writeln!(console, "test {name} ... FAILED")?;
             }
         }
     }
-    if !found {
-        writeln!(console, "selftest: no test's name begins with '{prefix}'")?;
-        for (name, _) in TESTS {
-            writeln!(console, "  {name}")?;
-        }
-        return Ok(false);
-    }
-    writeln!(console, "selftest: {passed} passed, {failed} failed")?;
-    Ok(failed == 0)
+    Ok(())
 }
 
 impl fmt::Display for Failure {
@@ -166,6 +196,8 @@ impl fmt::Display for Failure {
             Failure::Refused(what, error) => write!(f, "{what}: {error}"),
             Failure::NotFound(what, at) => write!(f, "planted at {at:#x} and not found: {what}"),
             Failure::Verdict(case) => case.fmt(f),
+            Failure::Ended => f.write_str("ended by Ctrl-C"),
+            Failure::Call(failure) => failure.fmt(f),
             Failure::Lost { before, after } => write!(f, "{before} frames were free before, {after} are now"),
         }
     }
@@ -174,6 +206,17 @@ impl fmt::Display for Failure {
 /// `Ok` if `is` so.
 fn expect(is: bool, what: &'static str) -> Result<(), Failure> {
     if is { Ok(()) } else { Err(Failure::Not(what)) }
+}
+
+/// `Ok` if Ctrl-C has not ended the command. A test that takes seconds asks now and then.
+fn not_ended(platform: &dyn Platform) -> Result<(), Failure> {
+    if typed::ended(platform) { Err(Failure::Ended) } else { Ok(()) }
+}
+
+impl From<CallFailure> for Failure {
+    fn from(failure: CallFailure) -> Self {
+        Failure::Call(failure)
+    }
 }
 
 /// Gives a refusal the name of what was refused.

@@ -41,7 +41,7 @@ pub fn every_size(machine: &mut Machine) -> Verdict {
         // A small machine has no block of 1 GiB.
         let Some(mut frames) = block(machine, level) else { continue };
         let run = frames.run();
-        let verdict = (|| {
+        let verdict: Result<(), Failure> = (|| {
             map(machine, HERE, &frames, DATA).named("map")?;
             let memory = machine.memory.lock();
             let leaf = machine.map.tables().query(&memory, HERE).ok_or(Failure::NotAt("mapped", HERE))?;
@@ -150,7 +150,7 @@ pub fn split_and_merge(machine: &mut Machine) -> Verdict {
     }
     let Some(frames) = block(machine, 2) else { return Ok(Outcome::Skipped("no free block of a large page's size")) };
     let run = frames.run();
-    let verdict = (|| {
+    let verdict: Result<(), Failure> = (|| {
         map(machine, HERE, &frames, DATA).named("map")?;
         let memory = &mut machine.memory.lock();
         let hole = PageRange::new(HERE.offset(7 * mm::PAGE_SIZE), 1);
@@ -187,7 +187,7 @@ pub fn split_and_merge(machine: &mut Machine) -> Verdict {
 pub fn protect(machine: &mut Machine) -> Verdict {
     let Some(mut frames) = block(machine, 1) else { return Err(Failure::Not("a frame is free")) };
     let range = PageRange::new(HERE, 1);
-    let verdict = (|| {
+    let verdict: Result<(), Failure> = (|| {
         map(machine, HERE, &frames, DATA).named("map")?;
         let memory = &mut machine.memory.lock();
         machine.map.poke_user(memory, &mut frames, HERE, 1).named("poke")?;
@@ -213,7 +213,7 @@ pub fn remap(machine: &mut Machine) -> Verdict {
         machine.memory.lock().put(one);
         return Err(Failure::Not("two frames are free"));
     };
-    let verdict = (|| {
+    let verdict: Result<(), Failure> = (|| {
         for round in 0..64u32 {
             let frames = if round % 2 == 0 { &mut one } else { &mut two };
             map(machine, HERE, frames, DATA).named("map")?;

@@ -37,6 +37,9 @@ pub trait Contexts: Sync {
     /// Interrupts the CPU of that number, which is another than this one, so that it looks at its queue.
     fn kick(&self, cpu: usize);
 
+    /// Runs on this CPU the work for all CPUs that it is wanted for, if it is. The thread is pinned.
+    fn take_call(&self);
+
     /// Whether the timer interrupts.
     fn beats(&self) -> bool;
 

@@ -7,8 +7,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use sched::Priority;
 
 use super::{Work, join, reports, spawn};
-use crate::Machine;
 use crate::console::Console;
+use crate::{Machine, typed};
 
 /// What they are called.
 const NAME: &str = "load";
@@ -23,6 +23,11 @@ static OVER: AtomicBool = AtomicBool::new(false);
 pub fn start(console: &mut Console, machine: &mut Machine, count: u64, priority: Priority) -> fmt::Result {
     OVER.store(false, Ordering::Relaxed);
     for started in 0..count {
+        // Where they are as important as the prompt, each has its turn before the next is started.
+        if typed::ended(machine.platform) {
+            typed::unwatch();
+            return writeln!(console, "threads: {started} of {count} were started; 'threads stop' ends them");
+        }
         if let Err(refusal) = spawn(machine, Work { name: NAME, priority, cpu: None, run, argument: 0 }) {
             return writeln!(console, "threads: {started} of {count} were started: {refusal}");
         }

@@ -7,16 +7,19 @@
 //! A thread may lose its CPU after any instruction, but not while it holds a [`sched::Lock`], nor with interrupts off. It may not wait
 //! then either: whoever is to wake it may need the lock.
 
+mod caller;
 mod contexts;
 mod life;
 pub mod load;
 
+pub use caller::{call, make_all as make_callers};
 pub use contexts::Contexts;
 pub use life::{Refusal, STACK_BYTES, Work, has_ended, join, reap, spawn, spawn_in};
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use log::warn;
+use mm::Stack;
 use sched::{Blocked, Priority, Report, Scheduler, Switch, ThreadId, has_come, lock};
 use spin::Once;
 
@@ -24,10 +27,14 @@ use crate::{Machine, Memories, Platform};
 use life::make;
 
 /// The most CPUs that can take part.
-pub const CPUS: usize = 512;
+pub const CPUS: usize = mm::MOST_CPUS;
 
-/// The most threads: one for each CPU to idle in, and others.
-const THREADS: usize = CPUS + 128;
+/// The stacks that are mapped for the threads of each CPU but the first: that of its [caller](caller). It idles on its first.
+pub const STACKS_EACH_CPU: usize = 1;
+
+/// The most threads: two for each CPU, one to idle in and its caller, and as many others as there are stacks for.
+const THREADS: usize = CPUS * 2 + Stack::OTHERS;
+const _: () = assert!(THREADS <= sched::MOST_THREADS);
 
 /// How long the prompt waits for an interrupt before it looks whether something was typed all the same, in ticks. There are
 /// machines on which no such interrupt comes through.
@@ -99,6 +106,7 @@ pub fn take_part(stack: core::ops::Range<usize>) -> bool {
         SPACES[id.index()].store(ANY, Ordering::Relaxed);
         SCHED.adopt(cpu, id);
         SCHED.set_idle(cpu, id);
+        caller::begin(cpu);
         Some(())
     });
     adopted.flatten().is_some()

@@ -163,6 +163,13 @@ pub fn rows() -> Vec<Row> {
         on(5, "hostile: an HPET where nothing is", "acpi-hpet-nothing", "")
             .says("the HPET is not used: it says that it counts once in")
             .asks("uptime", "by the PIT"),
+        on(4, "hostile: 600 CPUs, of which two are there", "acpi-600-cpus", "")
+            .cpus(2)
+            .says("cpus: 600 are listed, and 512 is the most; the others are left alone")
+            .says("cpus: 257 have APIC numbers that the local APIC cannot name")
+            .says("cpus: the 510 with the APICs 2 to 511 did not come up and are left out")
+            .asks("threads start 8", "threads: 8 were started")
+            .asks("selftest cpus.registers", "selftest: 1 passed, 0 failed"),
         on(5, "hostile: two I/O APICs, one where nothing is", "lines-two-io-apics", "")
             .says(
                 "lines: I/O APIC 3 is not used: it should be at 0xe0000000, where there is none: its version reads 0x",

@@ -40,7 +40,7 @@ use std::{env, fs, thread};
 
 use isos::Isos;
 use qemu::Machine;
-use row::{Expect, Row, Start, Xpa};
+use row::{Cut, Expect, Row, Start, Xpa};
 use runner::Verdict;
 
 /// How long a machine may take from power-on to the ready line. 32-bit UEFI takes half a minute on a busy host.
@@ -165,6 +165,12 @@ fn run(row: &Row, iso: &Path, folder: &Path) -> Verdict {
             if row.stalls {
                 return Ok(format!("{}, {}, {tables}", mode.name(), stall::check(&mut machine)?));
             }
+            for cut in &row.cuts {
+                self::cut(&mut machine, cut)?;
+            }
+            if row.brief {
+                return Ok(format!("{}, {tables}", mode.name()));
+            }
             if row.bench {
                 return Ok(format!("{}, {}", mode.name(), bench::check(&mut machine, xpa != Xpa::Unsupported)?));
             }
@@ -196,6 +202,23 @@ fn run(row: &Row, iso: &Path, folder: &Path) -> Verdict {
             }
         }
     }
+}
+
+/// How long a command may go on behind the key that ends it: less than any of those commands would take without.
+const CUT: Duration = Duration::from_secs(30);
+
+/// Types a command, and the key that has to end it.
+fn cut(machine: &mut Machine, cut: &Cut) -> Result<(), String> {
+    let from = machine.position();
+    machine.type_keys(&format!("{}\r", cut.command))?;
+    machine.wait_for(cut.begun, from, Duration::from_secs(120))?;
+    thread::sleep(Duration::from_secs(cut.seconds));
+    machine.type_keys(cut.key)?;
+    let said = machine.wait_for("\nstrata> ", from, CUT).map_err(|why| format!("'{}' goes on: {why}", cut.command))?;
+    if said.contains(cut.answer) {
+        return Ok(());
+    }
+    Err(format!("'{}', ended by a key, does not say '{}': {said}", cut.command, cut.answer))
 }
 
 /// Whether all that has to be said on the way up was said.

@@ -24,12 +24,16 @@ pub struct Row {
     pub says: Vec<&'static str>,
     /// The least RAM that has to be found, in MiB.
     pub ram_mib: u64,
+    /// Whether only what is asked is tried, and no self-test: on a machine on which that would take long.
+    pub brief: bool,
     /// Whether the prompt is tried key by key.
     pub prompt: bool,
     /// Whether `bench` is tried, on a machine whose clock counts instructions.
     pub bench: bool,
     /// Commands to type at the prompt, and a part of the answer to each.
     pub asks: Vec<(&'static str, &'static str)>,
+    /// Commands that a key has to end.
+    pub cuts: Vec<Cut>,
     /// Keys to press on the PS/2 keyboard, as QEMU's monitor calls them, and a part of the answer.
     pub keyboard: Vec<(&'static str, &'static str)>,
     /// Where something is typed while the machine starts. No more is tried then than that a command is answered.
@@ -44,6 +48,16 @@ pub struct Row {
     pub machine: &'static str,
     /// The graphics card, as QEMU's option `-device` has it; `none` for no card, empty for what the machine has by itself.
     pub card: &'static str,
+}
+
+/// A command that a key ends. See [`Row::cut`].
+#[derive(Clone, Copy, Debug)]
+pub struct Cut {
+    pub command: &'static str,
+    pub begun: &'static str,
+    pub seconds: u64,
+    pub key: &'static str,
+    pub answer: &'static str,
 }
 
 /// Which of the two kernels.
@@ -147,9 +161,11 @@ impl Row {
             expect: Expect::SelfTest,
             says: Vec::new(),
             ram_mib: 0,
+            brief: false,
             prompt: false,
             bench: false,
             asks: Vec::new(),
+            cuts: Vec::new(),
             keyboard: Vec::new(),
             flood: None,
             stalls: false,
@@ -222,6 +238,18 @@ impl Row {
         self
     }
 
+    /// `command` is typed, and `key` as soon as `begun` is printed and some seconds are over; `answer` is printed then.
+    pub fn cut(
+        mut self,
+        command: &'static str,
+        (begun, seconds): (&'static str, u64),
+        key: &'static str,
+        answer: &'static str,
+    ) -> Self {
+        self.cuts.push(Cut { command, begun, seconds, key, answer });
+        self
+    }
+
     pub fn menu(mut self, id: &'static str) -> Self {
         self.start = Start::Menu(id);
         self
@@ -229,6 +257,11 @@ impl Row {
 
     pub fn prompt(mut self) -> Self {
         self.prompt = true;
+        self
+    }
+
+    pub fn brief(mut self) -> Self {
+        self.brief = true;
         self
     }
 

@@ -20,14 +20,19 @@ const CHECKSUM: usize = 9;
 /// Writes a table into the page number `page`, with a checksum that is right, and tells its address. Each part of the content
 /// is at an offset in the table.
 pub fn table(page: u64, name: &[u8; 4], length: usize, parts: &[(usize, &[u8])]) -> u64 {
+    table_with(page, name, length, |bytes| parts.iter().for_each(|(offset, part)| put(bytes, *offset, part)))
+}
+
+/// The same with a content that `fill` writes, in as many pages as it takes from `page` on.
+fn table_with(page: u64, name: &[u8; 4], length: usize, fill: impl FnOnce(&mut [u8])) -> u64 {
     let at = AT + page * PAGE;
-    // SAFETY: nothing lies from 48 MiB on, neither of this image nor of the kernel's, and paging is off. Each call has a page
+    // SAFETY: nothing lies from 48 MiB on, neither of this image nor of the kernel's, and paging is off. Each call has pages
     // of its own.
-    let bytes = unsafe { slice::from_raw_parts_mut(at as usize as *mut u8, PAGE as usize) };
+    let bytes = unsafe { slice::from_raw_parts_mut(at as usize as *mut u8, length.next_multiple_of(PAGE as usize)) };
     bytes.fill(0);
     bytes[..4].copy_from_slice(name);
     put(bytes, LENGTH, &(length as u32).to_le_bytes());
-    parts.iter().for_each(|(offset, part)| put(bytes, *offset, part));
+    fill(&mut bytes[..length]);
     bytes[CHECKSUM] = 0u8.wrapping_sub(sum(&bytes[..length]));
     at
 }
@@ -71,6 +76,23 @@ pub fn controllers(entries: &[&[u8]]) -> u64 {
         end += entry.len();
     }
     table(1, b"APIC", HEADER + end, &[(HEADER, &content[..end])])
+}
+
+/// The table of interrupt controllers with `count` CPUs, whose APICs have the numbers from 0 on, in the pages from 1 on (ACPI
+/// Specification 6.5, 5.2.12.12).
+pub fn processors(count: usize) -> u64 {
+    const ENTRIES: usize = 44;
+    const ENTRY: usize = 16;
+    table_with(1, b"APIC", ENTRIES + count * ENTRY, |bytes| {
+        put(bytes, HEADER, &0xFEE0_0000u32.to_le_bytes());
+        for (number, entry) in bytes[ENTRIES..].chunks_exact_mut(ENTRY).enumerate() {
+            entry[..2].copy_from_slice(&[9, ENTRY as u8]);
+            put(entry, 4, &(number as u32).to_le_bytes());
+            // Enabled.
+            put(entry, 8, &[1]);
+            put(entry, 12, &(number as u32).to_le_bytes());
+        }
+    })
 }
 
 /// An entry of that table: the I/O APIC number `id` at `address`, whose first pin has the GSI `base`.

@@ -23,7 +23,7 @@ const RESERVED: u32 = 2;
 const BAD: u32 = 5;
 
 /// All cases.
-pub const CASES: [(&str, Build); 60] = [
+pub const CASES: [(&str, Build); 61] = [
     ("nothing-wrong", |block, given| start(block, given).sections(given.kernel, 0).done()),
     ("tag-cut", |block, given| {
         start(block, given).tag_of_size(9, 4096, &[0; 24]).without_end();
@@ -129,6 +129,7 @@ pub const CASES: [(&str, Build); 60] = [
     ("acpi-hpet-in-ram", |block, given| clocks(block, given, 64 * MIB)),
     ("acpi-hpet-beyond", |block, given| clocks(block, given, 1 << 52)),
     ("acpi-hpet-nothing", |block, given| clocks(block, given, 0xE000_0000)),
+    ("acpi-600-cpus", |block, given| tables(block, given, acpi::list(&[acpi::processors(600)]), 0)),
     // The machine's own, behind one at which nothing is; its keyboard by level, which the device does not mind.
     ("lines-two-io-apics", |block, given| {
         let two = [&acpi::io_apic(3, 0xE000_0000, 24), &IO_APIC[..]];

@@ -13,7 +13,7 @@ use core::fmt;
 use log::info;
 use mm::{Access, Controls, FaultCode, Features, KernelMap, Level, Memory, Paging, Refusal, Trial, VirtAddr};
 
-use super::{Failure, Named, Outcome, Verdict, expect};
+use super::{Failure, Named, Outcome, Verdict, expect, not_ended};
 use crate::{Machine, Platform};
 use deviations::Shown;
 use words::Random;
@@ -120,6 +120,7 @@ impl Bench<'_> {
             if has.iter().enumerate().any(|(control, has)| on(control) && !has) {
                 continue;
             }
+            not_ended(self.platform)?;
             let (write_protect, no_execute, smep, smap) = (on(0), on(1), on(2), on(3));
             let controls = Controls { write_protect, no_execute, smep, smap, ..now };
             done += 1;

@@ -4,8 +4,8 @@ use std::panic::resume_unwind;
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use kernel::{
-    Alone, BootFacts, Clock, CpuFacts, CpuMemory, CpuSpaces, CpuState, Fault, Input, LineRoute, Lines, Machine,
-    Memories, Platform, Reference, Registers, Reset, Sleep, StartFailure, Started, Tick, Time, Unfit,
+    Alone, BootFacts, CallFailure, Clock, CpuFacts, CpuMemory, CpuSpaces, CpuState, Fault, Input, LineRoute, Lines,
+    Machine, Memories, Platform, Reference, Registers, Reset, Sleep, StartFailure, Started, Tick, Time, Unfit,
 };
 use mm::{
     Access, Controls, FaultCode, Features, PAGE_SIZE, PhysAddr, Region, Section, Trial, VirtAddr, Width, Window, select,
@@ -138,6 +138,8 @@ struct Desk {
     typed: Vec<u8>,
     at: usize,
     is_keyboard: bool,
+    /// Whether the kernel waits for a key: none is hit while a command runs.
+    awaited: bool,
     terminal: Terminal,
     /// The line that was entered last, until its answer is there.
     entered: Option<String>,
@@ -234,6 +236,9 @@ impl Platform for Host {
 
     fn read(&self) -> Option<(u8, Input)> {
         let mut desk = self.desk();
+        if !std::mem::take(&mut desk.awaited) {
+            return None;
+        }
         let input = if desk.is_keyboard { Input::Keyboard } else { Input::Serial };
         let key = desk.key();
         drop(desk);
@@ -244,7 +249,9 @@ impl Platform for Host {
         0
     }
 
-    fn pause(&self) {}
+    fn pause(&self) {
+        self.desk().awaited = true;
+    }
 
     fn mmu(&self) -> &dyn Mmu {
         self
@@ -313,9 +320,14 @@ impl Platform for Host {
         tell(CpuState { index: 0, apic: 0, doing: "online", online: true, answers: 0, timer: "PIT", beats: 0, spaces });
     }
 
-    fn on_others(&self, _: &(dyn Fn(usize) + Sync), meanwhile: &mut dyn FnMut()) -> usize {
+    fn on_others(
+        &self,
+        _: &(dyn Fn(usize) + Sync),
+        meanwhile: &mut dyn FnMut(),
+        _: &mut dyn FnMut() -> bool,
+    ) -> Result<usize, CallFailure> {
         meanwhile();
-        0
+        Ok(0)
     }
 
     fn shootdowns(&self) -> (usize, usize) {
