@@ -104,8 +104,8 @@ fn hammer(machine: &mut Machine, mmu: &dyn Mmu) -> Result<(usize, Seen), Failure
     let mut frames = Frames::take(machine).named("frames")?;
     let mut verdict = Ok(());
     let others = cpus::on_others(platform, &look, &mut || {
-        let rounds = (0..ROUNDS).take_while(|_| !typed::ended(platform));
-        verdict = rounds.map(|_| frames.remap(machine, &watch, mmu, Round::Narrow)).collect();
+        let mut rounds = (0..ROUNDS).take_while(|_| !typed::ended(platform));
+        verdict = rounds.try_for_each(|_| frames.remap(machine, &watch, mmu, Round::Narrow));
         watch.end();
     });
     let given_back = frames.give_back(machine);

@@ -29,7 +29,7 @@ use life::make;
 /// The most CPUs that can take part.
 pub const CPUS: usize = mm::MOST_CPUS;
 
-/// The stacks that are mapped for the threads of each CPU but the first: that of its [caller](caller). It idles on its first.
+/// The stacks that are mapped for the threads of each CPU but the first: that of its [caller]. It idles on its first.
 pub const STACKS_EACH_CPU: usize = 1;
 
 /// The most threads: two for each CPU, one to idle in and its caller, and as many others as there are stacks for.

@@ -351,7 +351,7 @@ impl FrameCache {
             taken?;
         }
         let start = frames.zone_start(Frame(last << 6 | 63));
-        self.aim(list, start, (last + 1 << 6).saturating_sub(start));
+        self.aim(list, start, ((last + 1) << 6).saturating_sub(start));
         let mut apart = None;
         for (group, mut clash) in clashes.into_iter().take(clash_count) {
             if apart.is_none() {
