@@ -98,7 +98,7 @@ pub fn route(routes: impl Iterator<Item = Route>) -> bool {
 pub(crate) enum Trial {
     /// By the controllers that served before.
     Same,
-    /// By the 8259s, which serve from here on, and not by I/O APICs.
+    /// By the 8259s, which serve again, and not by I/O APICs.
     Other,
     /// By neither. Those serve that did before.
     None,

@@ -38,7 +38,7 @@ fn every_target_runs_the_work_once_and_the_initiator_sees_it() {
             while !call.all_came() {
                 thread::yield_now();
             }
-            assert_eq!(ran.load(Ordering::Relaxed), 0, "round {round}: nobody runs before all have come");
+            assert_eq!(ran.load(Ordering::Relaxed), 0, "round {round}: a target runs before all have come");
             call.go();
             while !call.is_over() {
                 thread::yield_now();

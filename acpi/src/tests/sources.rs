@@ -29,7 +29,7 @@ fn a_bad_list_does_not_hide_a_good_one() {
     ] {
         let mut memory = with(xsdt);
         assert_eq!(usable(&mut memory, both), (lists(&[RSDT]), vec![fault]));
-        // A list that nobody has looked at before is passed over too.
+        // A list that was not looked at before is passed over too.
         let mut faults = Vec::new();
         let found = find(&mut memory, both, *b"APIC", &mut |fault| faults.push(fault));
         assert_eq!(found.map(|table| table.at), Ok(0x100), "{fault}");

@@ -37,7 +37,7 @@ impl Cpus {
         self.all.len()
     }
 
-    /// From here on, flushes must find the allocator's books as they are now; see [`Tlb::watch_books`].
+    /// After this call, flushes must find the allocator's books as they are now; see [`Tlb::watch_books`].
     pub fn watch_books(&self, memory: &mut Memory) {
         self.each().for_each(|cpu| cpu.watch_books(memory));
     }

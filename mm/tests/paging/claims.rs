@@ -371,14 +371,14 @@ fn second_overtakes(race: &Race<'_>, [one, other]: [&mut Memory; 2]) -> bool {
         scope.spawn(move || {
             begun.recv().expect("the first CPU comes to a store");
             work(space, other, second);
-            // Nobody listens any more where this one had to wait.
+            // The receiver is gone where this thread had to wait.
             let _ = finish.send(());
         });
         let stopped = Cell::new(false);
         let onlooker = move || {
             if !stopped.replace(true) {
                 begin.send(()).expect("the second CPU waits for it");
-                verdict.send(finished.recv_timeout(pause).is_ok()).expect("somebody asks");
+                verdict.send(finished.recv_timeout(pause).is_ok()).expect("the receiver waits");
             }
         };
         watched(onlooker, || work(space, one, first));
@@ -394,7 +394,7 @@ fn an_entry_above_level_2_is_written_by_one_cpu_at_a_time() {
         let space = machine.space();
         let mut cpu = machine.memories.iter_mut();
         let [one, other] = [cpu.next(), cpu.next()].map(|memory| memory.expect("there are four"));
-        // Pages of 1 GiB, to be split by whoever comes first.
+        // Pages of 1 GiB, to be split by the CPU that comes first.
         let large = PageRange::new(VirtAddr(3 << 39), 2 << 18);
         space.map(one, &MapRequest { range: large, first: Frame(0x4_0000), flags: WRITE }).expect("nothing is there");
         // Far enough apart to lie in different pieces, and under one entry that is absent or a large page.

@@ -273,7 +273,7 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        // Its threads can be looked at for as long as nobody has waited for the process.
+        // Its threads can be looked at until the process has been waited for.
         self.pace = None;
         let _ = self.qemu.kill();
         let _ = self.qemu.wait();
